@@ -1,0 +1,80 @@
+"""Multi-head attention, and the seat where its queries meet its keys."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from qkv.nn.cache import KeyValue, grow
+from qkv.nn.where import EVERYWHERE, Where
+from qkv.ops.attend import attend
+
+
+class Attend(nn.Module):
+    """The seat of scaled dot-product attention: no parameters, and the one place to listen to (`qkv.look`)."""
+
+    def __init__(self, scale: float | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.scale, self.dropout = scale, dropout
+
+    def forward(
+        self, q: Float[Tensor, "b h t d"], k: Float[Tensor, "b h s d"], v: Float[Tensor, "b h s e"], where: Where
+    ) -> Float[Tensor, "b h t e"]:
+        """Return the mix of values that each query sees."""
+        dropout = self.dropout if self.training else 0.0
+        return attend(q, k, v, mask=where.mask, bias=where.bias, causal=where.causal, scale=self.scale, dropout=dropout)
+
+
+class Attention(nn.Module):
+    """Project to heads, attend, project back: Vaswani et al. 2017, section 3.2.2 (https://arxiv.org/abs/1706.03762).
+
+    Self-attention by default. With `d_memory`, cross-attention: queries from x, keys and values from a memory of that
+    width, whose batch may be smaller than x's: then each memory serves the same number of neighbouring rows (beams).
+    """
+
+    def __init__(
+        self, d_model: int, n_heads: int, *, d_memory: int | None = None, bias: bool = True, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.n_heads, self.d_head = n_heads, d_model // n_heads
+        if d_memory is None:
+            self.qkv = nn.Linear(d_model, 3 * d_model, bias=bias)
+        else:
+            self.q = nn.Linear(d_model, d_model, bias=bias)
+            self.kv = nn.Linear(d_memory, 2 * d_model, bias=bias)
+        self.attend = Attend(dropout=dropout)
+        self.out = nn.Linear(d_model, d_model, bias=bias)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b t m"],
+        where: Where = EVERYWHERE,
+        memory: Float[Tensor, "n s k"] | None = None,
+        cache: KeyValue | None = None,
+    ) -> Float[Tensor, "b t m"]:
+        """Return what each place of x gathers: from x itself, from `memory`, or from what the cache remembers."""
+        if hasattr(self, "qkv"):
+            q, k, v = self._heads(self.qkv(x), 3)
+            if cache is not None:
+                k, v = grow(cache, k, v, where)
+        else:
+            (q,) = self._heads(self.q(x), 1)
+            k, v = self.remember(memory) if cache is None else cache
+        n_rows = q.size(0) // k.size(0)
+        if n_rows > 1:
+            y = self.attend(_fold(q, n_rows), k, v, where)
+            y = y.unflatten(2, (n_rows, -1)).transpose(1, 2).flatten(0, 1)  # n h (r t) e -> (n r) h t e
+        else:
+            y = self.attend(q, k, v, where)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+    def remember(self, memory: Float[Tensor, "n s k"]) -> KeyValue:
+        """Return the keys and values of a memory, to be made once and read in every step (cross-attention only)."""
+        return KeyValue(*self._heads(self.kv(memory), 2))
+
+    def _heads(self, x: Float[Tensor, "b t k"], n: int) -> tuple[Tensor, ...]:
+        """Cut the last axis into n parts of heads: n times (b, h, t, d)."""
+        return x.unflatten(-1, (n, self.n_heads, self.d_head)).permute(2, 0, 3, 1, 4).unbind(0)
+
+
+def _fold(q: Float[Tensor, "b h t d"], n_rows: int) -> Float[Tensor, "n h r d"]:
+    """Lay the queries of rows that share a memory end to end, so that its keys are read once and copied never."""
+    return q.unflatten(0, (-1, n_rows)).transpose(1, 2).flatten(2, 3)

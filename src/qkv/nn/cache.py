@@ -1,0 +1,57 @@
+"""Keys and values remembered between steps: tensors only; who owns the step owns the position."""
+
+from typing import NamedTuple
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from qkv.nn.where import Where
+
+
+class KeyValue(NamedTuple):
+    """The keys and values of one attention: b rows, h heads, room for n places, width d."""
+
+    k: Float[Tensor, "b h n d"]
+    v: Float[Tensor, "b h n d"]
+
+
+class BlockCache(NamedTuple):
+    """What one decoder block remembers: its own past, and the keys and values of its source."""
+
+    past: KeyValue
+    source: KeyValue
+
+
+def make_room(like: KeyValue, rows: int, places: int) -> KeyValue:
+    """Return a cache with heads, width, type and device as `like`, for `rows` sequences of up to `places` tokens."""
+    shape = (rows, like.k.size(1), places, like.k.size(3))
+    return KeyValue(like.k.new_zeros(shape), like.v.new_zeros(shape))
+
+
+def grow(cache: KeyValue, k: Tensor, v: Tensor, where: Where) -> KeyValue:
+    """Write new keys and values at `where.at`, in place, and return those the mask of `where` spans.
+
+    Eager nets make the mask as long as the sequence so far, so that a slice is read; a compiled step makes it as long
+    as the cache, so that no shape changes from step to step.
+    """
+    cache.k.index_copy_(2, where.at, k)
+    cache.v.index_copy_(2, where.at, v)
+    n = where.mask.size(-1)
+    return KeyValue(cache.k[:, :, :n], cache.v[:, :, :n])
+
+
+def pick(cache: KeyValue, rows: Int[Tensor, "n"], n_places: int | None = None) -> KeyValue:
+    """Return the cache of the chosen rows, in their order; a row may be chosen more than once.
+
+    With `n_places` the first so many places move within the cache itself, which then shows as many rows as chosen: no
+    room is copied that nothing was written to. There may not be more rows than before.
+    """
+    if n_places is None:
+        return KeyValue(cache.k.index_select(0, rows), cache.v.index_select(0, rows))
+    return KeyValue(_move(cache.k, rows, n_places), _move(cache.v, rows, n_places))
+
+
+def _move(x: Float[Tensor, "b h n d"], rows: Int[Tensor, "r"], n_places: int) -> Float[Tensor, "r h n d"]:
+    kept = x[: rows.size(0)]
+    kept[:, :, :n_places] = x[:, :, :n_places].index_select(0, rows)
+    return kept

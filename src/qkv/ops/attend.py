@@ -1,0 +1,80 @@
+"""Scaled dot-product attention (Vaswani et al. 2017, eq. 1, https://arxiv.org/abs/1706.03762), in two forms.
+
+`attend` never builds the weights; `attend_weights` returns them, for looking inside. Both give the same numbers.
+Axes: b batch, h query heads, g key/value heads, t queries, s keys, d and e head widths.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from qkv.base.errors import ShapeError
+from qkv.ops.masks import causal_mask
+
+
+def attend(
+    q: Float[Tensor, "b h t d"],
+    k: Float[Tensor, "b g s d"],
+    v: Float[Tensor, "b g s e"],
+    *,
+    mask: Bool[Tensor, "*#bh #t s"] | None = None,
+    bias: Float[Tensor, "*#bh t s"] | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+    dropout: float = 0.0,
+) -> Float[Tensor, "b h t e"]:
+    """Return softmax(q kᵀ · scale + bias) v with the fused kernel.
+
+    mask: True = may look; a row that may look nowhere gives zeros. bias: added to the scores, any mask already inside
+    it as -inf. Give one of the two, not both: joining them is the caller's, once per pass. causal: query i sees keys
+    0..i; it wants equally many queries and keys. scale: 1/sqrt(d) unless given. dropout: probability, training only.
+    """
+    if bias is not None and mask is not None:
+        raise ShapeError("attend takes a mask or a bias, not both: put the mask into the bias as -inf.")
+    if causal and (mask is not None or bias is not None or q.size(2) != k.size(2)):
+        raise ShapeError(
+            f"attend(causal=True) is for plain self-attention; here are {q.size(2)} queries, {k.size(2)} keys"
+            f"{'' if mask is None and bias is None else ' and a mask or bias'}. Pass qkv.ops.masks.causal_mask as mask."
+        )
+    grouped = q.size(1) != k.size(1)
+    return F.scaled_dot_product_attention(
+        q, k, v, mask if bias is None else bias, dropout, causal, scale=scale, enable_gqa=grouped
+    )
+
+
+def attend_weights(
+    q: Float[Tensor, "b h t d"],
+    k: Float[Tensor, "b g s d"],
+    v: Float[Tensor, "b g s e"],
+    *,
+    mask: Bool[Tensor, "*#bh #t s"] | None = None,
+    bias: Float[Tensor, "*#bh t s"] | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> tuple[Float[Tensor, "b h t e"], Float[Tensor, "b h t s"]]:
+    """Return what `attend` returns, and the weights: O(t s) memory per head."""
+    repeats = q.size(1) // k.size(1)
+    k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
+    scores = (q @ k.mT) * (q.size(-1) ** -0.5 if scale is None else scale)
+    if causal:
+        mask = causal_mask(q.size(2), k.size(2), q.device)
+    if bias is not None:
+        scores, mask = scores + bias, ~torch.isneginf(bias)
+    return mix(scores, v, mask)
+
+
+def mix(
+    scores: Float[Tensor, "*n t s"], values: Float[Tensor, "*n s e"], mask: Bool[Tensor, "*#n #t s"] | None = None
+) -> tuple[Float[Tensor, "*n t e"], Float[Tensor, "*n t s"]]:
+    """Turn scores of any kind into weights, and mix the values by them: Bahdanau et al. 2015, eqs. 5 and 6.
+
+    The softmax runs in fp32 at least. A row that may look nowhere (mask False throughout) gets zeros, not NaN.
+    """
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    if mask is None:
+        weights = scores.softmax(-1, dtype=wide).to(values.dtype)
+    else:
+        low = torch.finfo(scores.dtype).min
+        weights = scores.masked_fill(~mask, low).softmax(-1, dtype=wide).masked_fill(~mask, 0.0).to(values.dtype)
+    return weights @ values, weights
