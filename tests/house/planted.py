@@ -17,6 +17,7 @@ PLANTED: dict[str, Planted] = {
         _one("src/qkv/ops/attend.py", "def f():\n    import qkv.text.tokenizer\n", "src/qkv/ops/attend.py::f"),
         _one("src/qkv/attic/old.py", "", "src/qkv/attic/old.py"),
         _one("src/qkv/training/loop.py", "import qkv\n", "src/qkv/training/loop.py"),
+        _one("src/qkv/training/loop.py", "from qkv import __version__\n"),
         ({"src/qkv/nn/a.py": "from qkv.nn.b import B\nfrom qkv.ops import masks\n", "src/qkv/ops/masks.py": ""}, []),
     ],
     "circles": [
@@ -69,6 +70,10 @@ PLANTED: dict[str, Planted] = {
     ],
     "rooms_and_functions": [
         ({VERB: "def data(): ...\n", "src/qkv/data/pairs.py": ""}, [f"{VERB}::data"]),
+        (
+            {"src/qkv/__init__.py": "PLACES = {'data': 'qkv.verbs.data'}\n", "src/qkv/data/pairs.py": ""},
+            ["src/qkv/__init__.py"],
+        ),
         ({VERB: "def check_data(): ...\n", "src/qkv/data/pairs.py": ""}, []),
     ],
     "banned_code": [

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+
 from house import floors, project, writing
 from house.planted import PLANTED
 from house.tree import REPO, Breach, Rule, Tree
@@ -66,6 +67,7 @@ def test_planted_breaches_are_found(rule, tmp_path):
     for number, (files, expected) in enumerate(PLANTED[rule]):
         tree = plant(tmp_path / str(number), files)
         assert [breach.where for breach in RULES[rule](tree)] == expected, files
+    assert any(expected for _, expected in PLANTED[rule])
 
 
 def test_every_allowance_names_a_rule_and_a_reason():

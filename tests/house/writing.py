@@ -76,12 +76,16 @@ def names(tree: Tree) -> Iterator[Breach]:
 
 
 def rooms_and_functions(tree: Tree) -> Iterator[Breach]:
-    """No public function or class has a room's name: `qkv.data` could not be both."""
+    """No public name is a room's name: `qkv.data` could not be both."""
     rooms = {module.room for module in tree.src} - {"qkv"}
     for module in tree.src:
-        for name in (*module.functions, *module.classes):
-            if name in rooms and (module.room in ("verbs", "qkv") or module.room == module.name.rpartition(".")[2]):
+        if module.room == "verbs":
+            for name in sorted(rooms & {*module.functions, *module.classes}):
                 yield Breach(f"{module.path}::{name}", f"{name} is the name of a room")
+        if module.name == "qkv":
+            words = {node.value for node in ast.walk(module.tree) if isinstance(node, ast.Constant)}
+            for name in sorted(rooms & words):
+                yield Breach(module.path, f"makes public {name}, which is the name of a room")
 
 
 def banned_code(tree: Tree) -> Iterator[Breach]:
