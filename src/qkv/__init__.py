@@ -1,0 +1,33 @@
+"""qkv: the attention lineage on one small core. Names are loaded when first used; importing qkv imports no torch."""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "Model": "qkv.model",
+    "check_data": "qkv.verbs.check_data",
+    "demo": "qkv.verbs.demo",
+    "doctor": "qkv.verbs.doctor",
+    "evaluate": "qkv.verbs.evaluate",
+    "info": "qkv.verbs.info",
+    "lineage": "qkv.verbs.lineage",
+    "list_models": "qkv.verbs.info",
+    "load": "qkv.model",
+    "look": "qkv.inside.look",
+    "train": "qkv.verbs.train",
+    "translate": "qkv.verbs.translate",
+}
+
+__all__ = ["__version__", *_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'qkv' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

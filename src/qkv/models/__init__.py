@@ -27,3 +27,11 @@ def get_size(name: str) -> "tuple[Family, Any]":
     if name not in sizes:
         raise ConfigError(f'No model "{name}"; there are {", ".join(sizes)}.{nearest(name, sizes)}')
     return sizes[name], sizes[name].sizes[name]
+
+
+def family_of(net: object) -> "Family":
+    """Return the family that a net belongs to."""
+    for family in map(get_family, FAMILIES):
+        if type(net) is family.net:
+            return family
+    raise ConfigError(f"{type(net).__name__} is no net of qkv's families: {', '.join(FAMILIES)}.")

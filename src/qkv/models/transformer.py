@@ -54,8 +54,8 @@ class Config:
     end_id: int = 3
 
     def __post_init__(self) -> None:
-        if self.d_model % (2 * self.n_heads):
-            raise ConfigError(f"d_model ({self.d_model}) must be a multiple of 2 * n_heads ({2 * self.n_heads}).")
+        if self.d_model % self.n_heads or self.d_model % 2:
+            raise ConfigError(f"d_model ({self.d_model}) must be even and a multiple of n_heads ({self.n_heads}).")
         if self.tie == "all" and self.target_vocab_size not in (None, self.vocab_size):
             raise ConfigError(
                 f'tie "all" wants one vocabulary, but vocab_size is {self.vocab_size} and target_vocab_size '
@@ -119,7 +119,7 @@ class Transformer(nn.Module):
         return Stack(blocks, norm(cfg.d_model) if cfg.pre_norm else None)
 
     def _draw_weights(self) -> None:
-        """Xavier for products, N(0, 1/d) for tables: as tensor2tensor does; biases start at zero."""
+        """Xavier for products, N(0, 1/d) for tables, as tensor2tensor does; biases and the padding's row are zero."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -127,6 +127,8 @@ class Transformer(nn.Module):
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
+                if module.padding_idx is not None:
+                    nn.init.zeros_(module.weight[module.padding_idx])
 
     def encode(self, source: Int[Tensor, "b s"], source_mask: Bool[Tensor, "b s"]) -> Float[Tensor, "b s m"]:
         """Return the encoder's states; positions count real tokens, wherever the padding lies."""

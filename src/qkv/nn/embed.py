@@ -18,7 +18,7 @@ class SinCosPositions(nn.Module):
 
     def fill_buffers(self) -> None:
         """Compute the table again: after building on the meta device."""
-        self.table.copy_(SIN_COS[self.layout](*self.table.shape))
+        self.table = SIN_COS[self.layout](*self.table.shape).to(self.table.dtype)
 
     def forward(self, x: Float[Tensor, "b t m"], at: Int[Tensor, "#b t"]) -> Float[Tensor, "b t m"]:
         """Return x with the positions `at` told to it."""

@@ -84,9 +84,9 @@ CELLS: dict[str, type[Cell]] = {"gru": Gru, "lstm": Lstm}
 
 def line_up(mask: Bool[Tensor, "b s"]) -> Int[Tensor, "r b s"]:
     """Return, for both directions, the order in which to read each row: real tokens first, wherever padding lies."""
-    real = mask.long()
-    forward = (1 - real).argsort(-1, stable=True)
-    backward = ((1 - real.flip(-1)).argsort(-1, stable=True) - mask.size(1) + 1).neg()
+    padding = (~mask).long()
+    forward = padding.argsort(dim=-1, stable=True)
+    backward = mask.size(1) - 1 - padding.flip(-1).argsort(dim=-1, stable=True)
     return torch.stack((forward, backward))
 
 

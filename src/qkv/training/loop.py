@@ -1,0 +1,239 @@
+"""The training loop: steps that can be repeated bit for bit, and a state that survives any kill."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from qkv.base import seeds
+from qkv.base.errors import QkvError
+from qkv.data.sampler import Cursor, Sampler, load
+from qkv.nn.ema import Ema
+from qkv.training.checkpoint import TrainingState, load_newest, pack_optimiser, save, unpack_optimiser
+from qkv.training.log import Log
+from qkv.training.optim import learning_rate, make_optimiser
+from qkv.training.recipe import Recipe
+from qkv.training.signals import Stopped, graceful
+
+MOST_SKIPS = 3
+START = Cursor(0, 0)
+
+
+class DivergedError(QkvError):
+    """The loss or its gradient was not a number several steps running."""
+
+
+class Stepped(NamedTuple):
+    """One step: mean loss per target token in nats, plain cross-entropy, learning rate, norm of the gradient."""
+
+    step: int
+    loss: float
+    plain: float
+    lr: float
+    norm: float
+    n_tokens: int
+    seconds: float
+    skipped: bool
+
+
+class Validated(NamedTuple):
+    """A look at the validation data: figures, and whether they are the best so far."""
+
+    step: int
+    figures: dict[str, float]
+    best: bool
+
+
+class Saved(NamedTuple):
+    """A checkpoint was written."""
+
+    step: int
+    folder: Path
+
+
+class Noticed(NamedTuple):
+    """Something the user should read."""
+
+    text: str
+
+
+Event = Stepped | Validated | Saved | Noticed
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a training stands, beside its tensors."""
+
+    step: int = 0
+    cursor: Cursor = START
+    best: float = math.inf
+    best_step: int = 0
+    stale: int = 0
+    skips: int = 0
+
+
+class Training:
+    """One training of one net in one run folder.
+
+    task: turns examples into batches and batches into a loss. validate: called with the net (holding its averaged
+    weights, if any), returns figures; "loss" is watched.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        task: Any,
+        examples: Sequence[Any],
+        recipe: Recipe,
+        folder: Path,
+        validate: Callable[[nn.Module], dict[str, float]],
+    ) -> None:
+        self.net, self.task, self.examples, self.recipe, self.folder = net, task, examples, recipe, folder
+        self.validate = validate
+        self.optimiser = make_optimiser(net, recipe)
+        self.ema = Ema(net, recipe.ema) if recipe.ema else None
+        self.best: dict[str, torch.Tensor] = {}
+        self.at = Progress()
+        self.sampler = Sampler([task.length(e) for e in examples], recipe.budget, seed=recipe.seed)
+        self.log = Log(folder / "metrics.jsonl")
+
+    def resume(self) -> list[str]:
+        """Go on from the newest sound checkpoint of the folder; return what the user should know of damaged ones."""
+        state, notes = load_newest(self.folder)
+        if state is not None:
+            facts = dict(state.facts)
+            self.net.load_state_dict(state.tensors["net"])
+            unpack_optimiser(self.optimiser, state.tensors["optimiser"], facts["optimiser"])
+            if self.ema:
+                self.ema.restore(state.tensors["ema"], facts["ema_updates"])
+            self.best = dict(state.tensors.get("best", {}))
+            at = facts["progress"]
+            self.at = Progress(**{**at, "cursor": Cursor(*at["cursor"]), "best": float(at["best"])})
+        self.log.cut_after(self.at.step)
+        return notes
+
+    def run(self) -> Iterator[Event]:
+        """Train to the last step, yielding what happens; leave the best weights (or the last) in the net.
+
+        SIGTERM or Ctrl-C finishes the step, writes a checkpoint and raises Stopped.
+        """
+        with graceful() as stop:
+            stream = load(
+                self.examples, self.sampler, self.at.cursor, workers=self.recipe.workers, collate=self.task.batch
+            )
+            while self.at.step < self.recipe.steps and not self._stale():
+                micro = [next(stream) for _ in range(self.recipe.accumulate)]
+                stepped = self._step(micro)
+                yield stepped
+                yield from self._after(stepped)
+                if stop.requested:
+                    yield self.save(stopped=True)
+                    raise Stopped(f"Stopped after step {self.at.step}. Go on with: qkv train --resume {self.folder}")
+        self._settle()
+
+    def _stale(self) -> bool:
+        return bool(self.recipe.patience) and self.at.stale >= self.recipe.patience
+
+    def _after(self, stepped: Stepped) -> Iterator[Event]:
+        recipe, step = self.recipe, self.at.step
+        last = step == recipe.steps
+        if step % recipe.log_every == 0 or last or stepped.skipped:
+            self.log.add({**stepped._asdict(), "tokens_per_s": stepped.n_tokens / stepped.seconds})
+        if stepped.skipped:
+            yield Noticed(f"Step {step} was skipped: its loss ({stepped.loss}) or gradient is not a finite number.")
+        if step % recipe.validate_every == 0 or last:
+            yield self._validate()
+        if step % recipe.checkpoint_every == 0 or last or self._stale():
+            yield self.save()
+
+    def _step(self, micro: Sequence[tuple[Cursor, Any]]) -> Stepped:
+        """Take one step over micro-batches, each counted by its tokens; a step that is not finite changes nothing."""
+        begun, recipe = time.perf_counter(), self.recipe
+        self.net.train()
+        step = self.at.step + 1
+        n_tokens, total, plain = 0, 0.0, 0.0
+        for i, (_, batch) in enumerate(micro):
+            seeds.plant(recipe.seed, step, i)
+            with torch.autocast("cpu", torch.bfloat16) if recipe.dtype == "bf16" else nullcontext():
+                loss = self.task.loss(self.net, batch)
+            loss.total.backward()
+            n_tokens, total, plain = n_tokens + loss.n_tokens, total + loss.total.item(), plain + loss.plain.item()
+        gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+        torch._foreach_div_(gradients, float(n_tokens))
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip or math.inf).item()
+        lr = learning_rate(recipe, step, getattr(self.net.cfg, "d_model", None))
+        skipped = not (math.isfinite(total) and math.isfinite(norm))
+        if skipped:
+            self._count_skip(micro)
+        else:
+            for group in self.optimiser.param_groups:
+                group["lr"] = lr
+            self.optimiser.step()
+            self.at.skips = 0
+            if self.ema:
+                self.ema.update()
+        self.optimiser.zero_grad()
+        self.at.step, self.at.cursor = step, micro[-1][0]
+        seconds = time.perf_counter() - begun
+        return Stepped(step, total / n_tokens, plain / n_tokens, lr, norm, n_tokens, seconds, skipped)
+
+    def _count_skip(self, micro: Sequence[tuple[Cursor, Any]]) -> None:
+        self.at.skips += 1
+        if self.at.skips >= MOST_SKIPS:
+            where = ", ".join(f"epoch {cursor.epoch} batch {cursor.batch - 1}" for cursor, _ in micro)
+            raise DivergedError(
+                f"The loss was not finite {MOST_SKIPS} steps running, last at step {self.at.step + 1} ({where}). "
+                f"The checkpoints in {self.folder} are from before. Lower --lr, or look at these examples."
+            )
+
+    def _validate(self) -> Validated:
+        self.net.eval()
+        with self.ema.applied() if self.ema else nullcontext(), torch.inference_mode():
+            figures = self.validate(self.net)
+        better = figures["loss"] < self.at.best
+        if better:
+            self.at.best, self.at.best_step, self.at.stale = figures["loss"], self.at.step, 0
+            if self.recipe.patience:
+                self.best = {k: v.clone() for k, v in self._weights().items()}
+        else:
+            self.at.stale += 1
+        self.log.add({"step": self.at.step, **{f"valid_{k}": v for k, v in figures.items()}})
+        return Validated(self.at.step, figures, better)
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        """Return the weights to judge and to keep: the averages where there are some."""
+        state = {k: v.detach() for k, v in self.net.state_dict().items()}
+        return {**state, **self.ema.tensors()} if self.ema else state
+
+    def _settle(self) -> None:
+        self.net.load_state_dict(self.best or self._weights())
+        self.net.eval()
+
+    def save(self, *, stopped: bool = False) -> Saved:
+        """Write a checkpoint of everything that the next step depends on."""
+        tensors, packed = pack_optimiser(self.optimiser)
+        groups = {"net": dict(self.net.state_dict()), "optimiser": tensors}
+        facts: dict[str, Any] = {"optimiser": packed, "stopped": stopped, "progress": self._progress()}
+        if self.ema:
+            groups["ema"], facts["ema_updates"] = self.ema.tensors(), self.ema.updates
+        if self.best:
+            groups["best"] = self.best
+        folder = save(self.folder, TrainingState(step=self.at.step, tensors=groups, facts=facts), keep=self.recipe.keep)
+        return Saved(self.at.step, folder)
+
+    def _progress(self) -> dict[str, Any]:
+        at = self.at
+        return {
+            "step": at.step,
+            "cursor": list(at.cursor),
+            "best": repr(at.best),  # infinity is no JSON
+            "best_step": at.best_step,
+            "stale": at.stale,
+            "skips": at.skips,
+        }

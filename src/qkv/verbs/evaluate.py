@@ -1,0 +1,41 @@
+"""Score a translator on pairs it has not seen."""
+
+from pathlib import Path
+from typing import Literal
+
+from qkv.data.parallel import read_pairs
+from qkv.data.translation import N_HELD_OUT, cldr_pairs
+from qkv.evaluation.translation import Report, score_translations
+from qkv.model import Model, load
+
+
+def evaluate(
+    model: Model | Path | str,
+    data: str,
+    *,
+    source: str | None = None,
+    target: str | None = None,
+    items: str | None = None,
+    n_examples: int = N_HELD_OUT,
+    beams: int = 4,
+    length_penalty: float = 1.0,
+    on_bad: Literal["raise", "skip"] = "raise",
+) -> Report:
+    """Translate the test pairs of `data` (a parallel file, or cldr:dates and the like) and score them.
+
+    Locales and items of a built-in set are those the model was trained on, unless given.
+    """
+    model = model if isinstance(model, Model) else load(model)
+    if data.startswith("cldr:"):
+        card = {"source": "en", "target": "fr", "items": "1-1", **model.card}
+        pairs = cldr_pairs(
+            data,
+            source=source or card["source"],
+            target=target or card["target"],
+            items=items or card["items"],
+            split="test",
+            n=n_examples,
+        )
+    else:
+        pairs = read_pairs(Path(data), on_bad=on_bad)[0]
+    return score_translations(model.net, model.task, pairs, beams=beams, length_penalty=length_penalty)[0]

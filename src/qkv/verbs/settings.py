@@ -1,0 +1,60 @@
+"""What a training is asked to do: everything that `run.json` keeps and that makes a run repeatable."""
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from qkv.base.config import from_dict
+from qkv.base.errors import ConfigError
+from qkv.training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSettings:
+    """A training of a translator.
+
+    model: a size, such as "bahdanau-tiny". data: a parallel file, or cldr:dates, cldr:numbers, cldr:names; then source,
+    target (locales), items (how many are joined, "1-3") and n_examples choose what is made. tokenizer: how both sides
+    are cut; vocab_size bounds bpe. dropout: the net's own, in place of the size's.
+    """
+
+    model: str
+    data: str
+    source: str = "en"
+    target: str = "fr"
+    items: str = "1-1"
+    n_examples: int = 20_000
+    valid: str | None = None
+    on_bad: Literal["raise", "skip"] = "raise"
+    tokenizer: Literal["words", "chars", "bpe"] = "words"
+    vocab_size: int = 8000
+    dropout: float | None = None
+    recipe: Recipe = Recipe()  # noqa: RUF009 - frozen
+
+
+def merge(*layers: Mapping[str, Any], where: str) -> TrainSettings:
+    """Join layers of options, later ones win; those of the recipe may stand beside the others. Strict on names."""
+    recipe_names = {field.name for field in dataclasses.fields(Recipe)}
+    outer: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+    for layer in layers:
+        given = {k: v for k, v in layer.items() if v is not None}
+        recipe |= given.pop("recipe", {})
+        recipe |= {k: given.pop(k) for k in list(given) if k in recipe_names}
+        outer |= given
+    return from_dict(TrainSettings, {**outer, "recipe": recipe}, where)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read options from a recipe in TOML, or from the run.json of a run (to repeat it)."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)["settings"]
+    except FileNotFoundError:
+        raise ConfigError(f"No file {path}: give a recipe in TOML, or the run.json of a run.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is neither a recipe in TOML nor a run.json: {error}.") from None

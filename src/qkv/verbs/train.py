@@ -1,0 +1,180 @@
+"""Train a translator from nothing, or go on with a run that was interrupted."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import qkv
+from qkv.base import files, seeds
+from qkv.base.config import to_dict
+from qkv.base.errors import ConfigError, DataError, ShapeError
+from qkv.data.pairs import Pair
+from qkv.data.translation import Splits, open_splits
+from qkv.model import Model
+from qkv.models import get_size
+from qkv.tasks.translation import Example, Translation
+from qkv.text.tokenizer import Tokenizer, train_tokenizer
+from qkv.training.loop import Event, Noticed, Stepped, Training
+from qkv.verbs.card import write_card
+from qkv.verbs.settings import TrainSettings, merge, read_settings
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished training: the model (its best weights), its folder, its data, and the seconds it took here."""
+
+    model: Model
+    folder: Path
+    splits: Splits
+    seconds: float
+
+
+def train(
+    model: str | None = None,
+    data: str | None = None,
+    *,
+    out: Path | str | None = None,
+    config: Path | str | None = None,
+    resume: Path | str | None = None,
+    on_event: OnEvent | None = None,
+    **options: Any,
+) -> Trained:
+    """Train `model` (a size, such as "transformer-tiny") on `data` (a parallel file, or cldr:dates and the like).
+
+    out: the run's folder, runs/MODEL-DATA unless given. config: a recipe in TOML or a run.json; options beat it.
+    resume: a run's folder, to go on with; then nothing else is given. options: the fields of TrainSettings and of
+    Recipe. Raises Stopped (exit code 75) when a signal ends the run early, after a checkpoint.
+    """
+    on_event = on_event or (lambda event: None)
+    if resume is not None:
+        if model or data or out or config or any(v is not None for v in options.values()):
+            raise ConfigError("--resume takes the run's own settings; give nothing beside it.")
+        return _resume(Path(resume), on_event)
+    layers: list[dict[str, Any]] = [read_settings(Path(config))] if config else []
+    settings = merge(*layers, {"model": model, "data": data, **options}, where="options")
+    folder = Path(out or Path("runs") / f"{settings.model}-{Path(settings.data.replace(':', '-')).stem}")
+    splits = open_settings_data(settings)
+    texts = (text for pair in splits.train for text in (pair.source, pair.target))
+    tokenizer = train_tokenizer(settings.tokenizer, texts, settings.vocab_size)
+    return fit(settings, splits, tokenizer, folder, on_event)
+
+
+def open_settings_data(settings: TrainSettings) -> Splits:
+    """Return the data that settings name."""
+    return open_splits(
+        settings.data,
+        source=settings.source,
+        target=settings.target,
+        items=settings.items,
+        n_examples=settings.n_examples,
+        valid=settings.valid,
+        on_bad=settings.on_bad,
+    )
+
+
+def fit(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folder: Path, on_event: OnEvent) -> Trained:
+    """Train from the first step in a new folder."""
+    if (folder / "run.json").exists():
+        raise ConfigError(f"{folder} holds a run already: go on with --resume {folder}, or name another --out.")
+    files.make_folder(folder)
+    tokenizer.save(folder / "tokenizer.json")
+    training, task = _prepare(settings, splits, tokenizer, folder)
+    run = {"qkv": qkv.__version__, "settings": to_dict(settings)}
+    files.write_json(folder / "run.json", {**run, "data_sha256": _hash(splits.train), "made_with": _versions()})
+    return _run(training, task, settings, splits, folder, on_event)
+
+
+def _resume(folder: Path, on_event: OnEvent) -> Trained:
+    settings = merge(read_settings(folder / "run.json"), where=str(folder / "run.json"))
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    splits = open_settings_data(settings)
+    if _hash(splits.train) != run["data_sha256"]:
+        raise ConfigError(f"{settings.data} is not the data that {folder} was trained on; put it back, or start anew.")
+    changed = [f"{key} {old} -> {_versions()[key]}" for key, old in run["made_with"].items() if _versions()[key] != old]
+    if changed:
+        on_event(Noticed(f"Equal bits are not promised: {', '.join(changed)}."))
+    training, task = _prepare(settings, splits, Tokenizer.load(folder / "tokenizer.json"), folder)
+    for note in training.resume():
+        on_event(Noticed(note))
+    on_event(Noticed(f"Going on after step {training.at.step} of {settings.recipe.steps}."))
+    return _run(training, task, settings, splits, folder, on_event)
+
+
+def _prepare(
+    settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folder: Path
+) -> tuple[Training, Translation]:
+    """Build the net, seeded, and everything that trains it."""
+    family, size = get_size(settings.model)
+    sizes = {"vocab_size": tokenizer.vocab_size}
+    if size.target_vocab_size is not None:
+        sizes["target_vocab_size"] = tokenizer.vocab_size
+    if settings.dropout is not None:
+        sizes["dropout"] = settings.dropout
+    cfg = replace(size, **sizes)
+    seeds.plant(settings.recipe.seed, 0)
+    net = family.net(cfg)
+    task = Translation(tokenizer, tokenizer, cfg, smoothing=settings.recipe.smoothing)
+    examples = _encode(task, splits.train, settings)
+    watched = _encode(task, splits.validation, settings)
+    training = Training(net, task, examples, settings.recipe, folder, lambda net: validation_loss(net, task, watched))
+    return training, task
+
+
+def _encode(task: Translation, pairs: Sequence[Pair], settings: TrainSettings) -> list[Example]:
+    """Return the pairs as ids; those longer than the net are an error, or dropped with on_bad "skip"."""
+    examples, too_long = [], []
+    for i, pair in enumerate(pairs):
+        try:
+            examples.append(task.encode(pair))
+        except ShapeError as error:
+            too_long.append((i, error))
+    if too_long and settings.on_bad != "skip":
+        i, error = too_long[0]
+        raise DataError(
+            f"{len(too_long)} of {len(pairs)} pairs are too long, first pair {i + 1}: {error} Or: --on-bad skip"
+        )
+    return examples
+
+
+def validation_loss(net: nn.Module, task: Translation, examples: Sequence[Example]) -> dict[str, float]:
+    """Return the cross-entropy per target token, in nats, without label smoothing."""
+    order = sorted(examples, key=task.length)
+    total, count = 0.0, 0
+    for begin in range(0, len(order), 64):
+        loss = task.loss(net, task.batch(order[begin : begin + 64]))  # type: ignore[arg-type]
+        total, count = total + loss.plain.item(), count + loss.n_tokens
+    return {"loss": total / count}
+
+
+def _run(
+    training: Training, task: Translation, settings: TrainSettings, splits: Splits, folder: Path, on_event: OnEvent
+) -> Trained:
+    seconds = 0.0
+    for event in training.run():
+        seconds += event.seconds if isinstance(event, Stepped) else 0.0
+        on_event(event)
+    card = {"data": settings.data, "source": settings.source, "target": settings.target, "items": settings.items}
+    model = Model(training.net, task.source, task.target, card)
+    model.save(folder)
+    write_card(folder, model, settings, training.at)
+    return Trained(model, folder, splits, seconds)
+
+
+def _hash(pairs: Sequence[Pair]) -> str:
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(f"{pair.source}\t{pair.target}\n".encode())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, Any]:
+    return {"torch": torch.__version__, "python": platform.python_version(), "threads": torch.get_num_threads()}

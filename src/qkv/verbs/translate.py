@@ -1,0 +1,51 @@
+"""Translate texts with a trained or loaded model, and show what the decoder looked at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qkv.base.errors import UnsupportedError
+from qkv.evaluation.translation import Translated, cross_maps
+from qkv.inside.figures import Alignment
+from qkv.model import Model, load
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A source, its translation, and (if asked for) the alignment that lay behind it."""
+
+    source: str
+    text: str
+    score: float
+    alignment: Alignment | None = None
+
+
+def translate(
+    model: Model | Path | str,
+    texts: Sequence[str],
+    *,
+    beams: int = 4,
+    length_penalty: float = 1.0,
+    max_tokens: int | None = None,
+    alignment: bool = False,
+) -> list[Translation]:
+    """Translate each text; with `alignment`, of the head that the model's card names, or the mean of the last layer."""
+    model = model if isinstance(model, Model) else load(model)
+    if alignment and not cross_maps(model.net):
+        raise UnsupportedError("This model reads its source as one fixed context: there is no alignment to show.")
+    done = model.translate(
+        texts, beams=beams, length_penalty=length_penalty, max_tokens=max_tokens, weights=alignment
+    )
+    return [
+        Translation(text, one.text, one.score, align(model, text, one) if alignment else None)
+        for text, one in zip(texts, done, strict=True)
+    ]
+
+
+def align(model: Model, source: str, done: Translated) -> Alignment:
+    """Return the alignment behind a translation made with `weights=True`; the columns end with the end token."""
+    layers = done.weights or {}
+    layer, head = model.card.get("alignment_head", (max(layers), None))
+    weights = layers[layer].mean(0) if head is None else layers[layer][head]
+    target = [model.target.token(i) for i in done.ids]
+    return Alignment(weights, [*model.source.pieces(source), "</s>"], target)
