@@ -1,6 +1,7 @@
 """Alignments as people read them: rows are target tokens, columns source tokens, in the terminal or as a picture."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from qkv.base.errors import UnsupportedError
 
 SHADES = " ░▒▓█"
 GOLD = "◆"
+_UNDATED = {".svg": {"Date": None}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def _column_names(names: Sequence[str], margin: int) -> Text:
     return Text("\n".join(line.rstrip() for line in lines) + "\n", style="bold")
 
 
-def draw_alignments(alignments: dict[str, Alignment], path: Path) -> None:
+def draw_alignments(alignments: Mapping[str, Alignment], path: Path) -> None:
     """Save heat maps side by side, each with its title, as PNG, SVG or PDF by the file's ending.
 
     Needs matplotlib: UnsupportedError with the line to install it. Gold cells are framed.
@@ -84,5 +86,7 @@ def draw_alignments(alignments: dict[str, Alignment], path: Path) -> None:
             axes.add_patch(Rectangle((s - 0.5, t - 0.5), 1, 1, fill=False, edgecolor="#d95f02", linewidth=1.2))
     figure.supxlabel("source", fontsize=9)
     figure.supylabel("target", fontsize=9)
-    with files.publish_file(path) as draft, matplotlib.rc_context({"svg.hashsalt": "qkv"}):
-        figure.savefig(draft, dpi=150, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else {})
+    drawn = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "qkv"}):  # the same picture gives the same bytes
+        figure.savefig(drawn, dpi=150, format=path.suffix[1:], metadata=_UNDATED.get(path.suffix))
+    files.write_bytes(path, drawn.getvalue())

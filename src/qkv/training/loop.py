@@ -29,6 +29,14 @@ class DivergedError(QkvError):
     """The loss or its gradient was not a number several steps running."""
 
 
+class Began(NamedTuple):
+    """A training begins, or goes on, after a step: its run's name, and the steps in all."""
+
+    name: str
+    step: int
+    steps: int
+
+
 class Stepped(NamedTuple):
     """One step: mean loss per target token in nats, plain cross-entropy, learning rate, norm of the gradient."""
 
@@ -63,7 +71,7 @@ class Noticed(NamedTuple):
     text: str
 
 
-Event = Stepped | Validated | Saved | Noticed
+Event = Began | Stepped | Validated | Saved | Noticed
 
 
 @dataclass(slots=True)
@@ -123,6 +131,7 @@ class Training:
 
         SIGTERM or Ctrl-C finishes the step, writes a checkpoint and raises Stopped.
         """
+        yield Began(self.folder.name, self.at.step, self.recipe.steps)
         with graceful() as stop:
             stream = load(
                 self.examples, self.sampler, self.at.cursor, workers=self.recipe.workers, collate=self.task.batch

@@ -1,0 +1,150 @@
+"""Results as tables for the terminal. Every function returns something rich can print, and prints nothing."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from qkv.inside.figures import render_alignment
+
+if TYPE_CHECKING:  # a list of rows is shown without importing torch
+    from qkv.evaluation.translation import Report
+    from qkv.verbs.demo import Demo
+    from qkv.verbs.doctor import Finding
+    from qkv.verbs.info import Info
+    from qkv.verbs.lineage import Row
+    from qkv.verbs.translate import Translation
+
+
+def _table(*columns: str, title: str | None = None, right: Iterable[int] = ()) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i in right else "left", overflow="fold")
+    return table
+
+
+def show_demo(demo: "Demo") -> RenderableType:
+    """Return the demo's page: scores, translations, the alignment, where everything lies."""
+    return Group(
+        "",
+        _scores(demo),
+        "",
+        *_samples(demo),
+        *(part for name, a in demo.alignments.items() for part in (f"What {name} looked at", render_alignment(a))),
+        Text("Rows: translation, columns: source; ◆ marks the true alignment.\n", style="dim"),
+        *_next_steps(demo),
+    )
+
+
+def _scores(demo: "Demo") -> Table:
+    table = _table(
+        "model", "parameters", "seconds", "exact %", "chrF", "AER", "exact %, longest quarter", right=range(1, 7)
+    )
+    for one in demo.contestants:
+        report = one.report
+        best = f"{min(report.alignment.values()):.2f}" if report.alignment else "-"
+        table.add_row(
+            one.name,
+            f"{one.parameters:,}",
+            f"{one.seconds:.0f}",
+            f"{report.exact:.1f}",
+            f"{report.chrf:.1f}",
+            best,
+            f"{report.quarters[-1].exact:.1f}",
+        )
+    return table
+
+
+def _samples(demo: "Demo") -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for sample in demo.samples:
+        parts.append(Text(sample.source, style="bold"))
+        for name, text in sample.translations.items():
+            right = text == sample.reference
+            parts.append(Text(f"  {'✓' if right else '✗'} {name:17} {text}", style="" if right else "red"))
+        parts.append("")
+    return parts
+
+
+def _next_steps(demo: "Demo") -> list[RenderableType]:
+    best = demo.contestants[1].folder
+    text = demo.samples[0].source
+    return [
+        f"Everything lies in {demo.folder}: the models, their curves (metrics.jsonl), {demo.pictures[0].name} and .svg",
+        "Try next:",
+        Text(f'  qkv translate {best} "{text}" --alignment'),
+        Text("  qkv demo --to hu"),
+        Text("  qkv train transformer-tiny your-pairs.tsv"),
+    ]
+
+
+def show_report(report: "Report") -> RenderableType:
+    """Return the scores of an evaluation, by source length and by head."""
+    scores = _table("metric", "value", "signature", right=(1,))
+    scores.add_row("pairs", f"{report.n_pairs:,}", "")
+    scores.add_row("exact match %", f"{report.exact:.2f}", "")
+    scores.add_row("chrF", f"{report.chrf:.2f}", report.chrf_signature)
+    scores.add_row("BLEU", f"{report.bleu:.2f}", report.bleu_signature)
+    lengths = _table("source tokens", "pairs", "exact match %", right=(1, 2))
+    for quarter in report.quarters:
+        lengths.add_row(f"{quarter.shortest}-{quarter.longest}", str(quarter.n_pairs), f"{quarter.exact:.2f}")
+    if not report.alignment:
+        return Group(scores, "", lengths)
+    heads = _table("layer", "head", "alignment error rate", right=(0, 1, 2))
+    for (layer, head), rate in report.alignment.items():
+        heads.add_row(str(layer), str(head), f"{rate:.3f}{' *' if (layer, head) == report.best_head else ''}")
+    return Group(scores, "", lengths, "", heads)
+
+
+def show_models(models: "Sequence[Info]") -> RenderableType:
+    """Return the list of sizes."""
+    table = _table("model", "family", "parameters", "what it is", right=(2,))
+    for one in models:
+        table.add_row(one.name, one.family, f"{one.parameters:,}", one.about)
+    return table
+
+
+def show_info(info: "Info") -> RenderableType:
+    """Return one model's settings, parts and maps."""
+    settings = _table("setting", "value", title=f"{info.name}: {info.about}")
+    for key, value in info.config.items():
+        settings.add_row(key, str(value))
+    parts = _table("part", "parameters", right=(1,))
+    for part, n in info.parts.items():
+        parts.add_row(part, f"{n:,}")
+    parts.add_row("all", f"{info.parameters:,}", style="bold")
+    maps = _table("map", "layer", "heads", "queries", "keys", right=(1, 2))
+    for spec in info.maps:
+        maps.add_row(spec.kind, str(spec.layer), str(spec.heads), spec.query_stream, spec.key_stream)
+    return Group(settings, "", parts, "", maps if info.maps else "No attention: one fixed context.")
+
+
+def show_doctor(findings: "Sequence[Finding]") -> RenderableType:
+    """Return what the doctor found, and what to do."""
+    table = _table("", "what", "found", "advice")
+    for one in findings:
+        table.add_row("✓" if one.ok else "✗", one.name, one.found, one.advice or "")
+    return table
+
+
+def show_lineage(rows: "Sequence[Row]") -> RenderableType:
+    """Return the lineage's rows, and how many stand where."""
+    table = _table("#", "item", "status", "shown by", right=(0,))
+    for row in rows:
+        table.add_row(str(row.id), row.title, row.status, row.proof or "")
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.status] = counts.get(row.status, 0) + 1
+    return Group(table, "", ", ".join(f"{n} {status}" for status, n in counts.items()))
+
+
+def show_translations(done: "Sequence[Translation]") -> RenderableType:
+    """Return the translations, one per line, each with its alignment if it was asked for."""
+    parts: list[RenderableType] = []
+    for one in done:
+        parts.append(Text(one.text))
+        if one.alignment is not None:
+            parts.append(render_alignment(one.alignment))
+    return Group(*parts)
