@@ -24,7 +24,8 @@ FLOORS = (
     ("screen",),
     ("qkv",),  # the package itself: the public names
     ("screen",),  # what the command line shows
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOORS = ("verbs", "qkv", "screen", "cli", "__main__")  # what starts fast, and so imports inside functions
