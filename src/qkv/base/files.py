@@ -30,7 +30,6 @@ _SIBLING = re.compile(r"\.(?P<kind>tmp|old)-qkv-(?P<pid>\d+)-[0-9a-f]{8}-(?P<nam
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a crash at any instant, sees the old content or the new, never a mixture."""
-    path = Path(path)
     with _named(path):
         make_folder(path.parent)
         draft = _sibling(path, "tmp")
@@ -56,20 +55,22 @@ def write_json(path: Path, value: object) -> None:
 
 def append_line(path: Path, line: str) -> None:
     """Add one line to a log and flush it to the disk; if the disk refuses half of it, the half is cut off again."""
-    path = Path(path)
     if "\n" in line:
         raise DataError(f"A line for {path} contains a line break: {line[:60]!r}; write it as several lines.")
     data = f"{line}\n".encode()
     with _named(path):
+        new = not path.exists()
         handle = disk.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY, 0o666)
         try:
             size = disk.fstat(handle).st_size
             if disk.write(handle, data) < len(data):
                 disk.ftruncate(handle, size)
-                raise OSError(None, "the disk took only a part of a line")
+                raise QkvError(f"{path} took only a part of a line, which was cut off again; is the disk full?")
             disk.fsync(handle)
         finally:
             disk.close(handle)
+        if new:
+            _sync_folder(path.parent)
 
 
 def make_folder(folder: Path) -> None:
@@ -89,7 +90,6 @@ def publish(folder: Path, *, extra: Mapping[str, object] | None = None, replace:
     `folder` is refused (ConfigError) unless `replace`: then it, or the new one, is complete at every instant; a crash
     between the two renames is undone by the next `sweep` of the parent.
     """
-    folder = Path(folder)
     if not replace and os.path.lexists(folder):
         raise ConfigError(f"{folder} exists already; choose another name, or remove it first.")
     with _named(folder):
@@ -109,21 +109,17 @@ def publish(folder: Path, *, extra: Mapping[str, object] | None = None, replace:
 def verify(folder: Path) -> dict[str, object]:
     """Check every byte of a published folder against its manifest; return the manifest's `extra`.
 
-    Raises WeightsError that names each file that is damaged, missing or not part of the folder.
+    Raises WeightsError that names each file that is damaged, missing, unreadable or not part of the folder.
     """
-    folder = Path(folder)
     manifest = _read_manifest(folder)
     present = {path.relative_to(folder).as_posix(): path for path in _files_under(folder)}
     present.pop(MANIFEST, None)
     listed = manifest["files"]
     faults = [f"{name} is missing" for name in listed if name not in present]
     faults += [f"{name} is not in the manifest" for name in present if name not in listed]
-    for name in sorted(listed.keys() & present.keys()):
-        size = present[name].stat().st_size
-        if size != listed[name]["bytes"]:
-            faults.append(f"{name} has {size} bytes, not {listed[name]['bytes']}")
-        elif _digest(present[name], flush=False) != listed[name]["sha256"]:
-            faults.append(f"{name} is damaged (its SHA-256 differs)")
+    faults += [
+        fault for name in sorted(listed.keys() & present.keys()) if (fault := _fault(present[name], listed[name]))
+    ]
     if faults:
         shown = "; ".join(faults[:4]) + (f"; and {len(faults) - 4} more" if len(faults) > 4 else "")
         raise WeightsError(f"{folder} is not as it was written: {shown}. Use an older copy, or write it again.")
@@ -132,7 +128,6 @@ def verify(folder: Path) -> dict[str, object]:
 
 def remove(folder: Path) -> None:
     """Remove a folder; a crash on the way leaves it whole, or gone from its name (and `sweep` takes the rest)."""
-    folder = Path(folder)
     with _named(folder):
         rubbish = _sibling(folder, "tmp")
         disk.rename(folder, rubbish)
@@ -145,7 +140,7 @@ def sweep(parent: Path) -> None:
 
     Siblings of other living processes are left alone. This process must not be publishing into `parent` meanwhile.
     """
-    for path in sorted(Path(parent).glob(".*-qkv-*")):
+    for path in sorted(parent.glob(".*-qkv-*")):
         found = _SIBLING.fullmatch(path.name)
         if not found or _alive(int(found["pid"])):
             continue
@@ -197,16 +192,28 @@ def _read_manifest(folder: Path) -> dict:
         raise WeightsError(
             f"{folder} has no {MANIFEST}: it was not written by qkv, or not to the end. Use another one."
         )
-    raw = path.read_bytes()
     try:
+        raw = path.read_bytes()
         manifest = json.loads(raw)
         manifest.pop("manifest_sha256")
-        whole = _render_manifest(manifest) == raw
-    except (ValueError, AttributeError, KeyError, RecursionError):
+        whole = _render_manifest(manifest) == raw and isinstance(manifest["extra"], dict)
+        whole = whole and all(entry.keys() == {"bytes", "sha256"} for entry in manifest["files"].values())
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         whole = False
     if not whole:
         raise WeightsError(f"{path} is damaged. Use an older copy, or write the folder again.")
     return manifest
+
+
+def _fault(path: Path, listed: Mapping[str, object]) -> str:
+    """Say how a file differs from its entry in the manifest; an empty string if it does not."""
+    try:
+        size = path.stat().st_size
+        if size != listed["bytes"]:
+            return f"{path.name} has {size} bytes, not {listed['bytes']}"
+        return "" if _digest(path, flush=False) == listed["sha256"] else f"{path.name} is damaged (its SHA-256 differs)"
+    except OSError as error:
+        return f"{path.name} cannot be read ({error.strerror})"
 
 
 def _write(path: Path, flags: int, data: bytes) -> None:
@@ -279,4 +286,4 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or str(error)
-        raise QkvError(f"{path} could not be written: {why}. What was there before is untouched.") from error
+        raise QkvError(f"{path} could not be written: {why}. What was whole before is whole still.") from error
