@@ -247,17 +247,14 @@ def _index(pairs: Iterable[tuple[str, T]]) -> dict[str, list[tuple[re.Pattern[st
     index: dict[str, list[tuple[re.Pattern[str], T]]] = {}
     for template, value in pairs:
         pattern = re.compile(re.escape(template).replace(r"\*", "([0-9]+)"))
-        index.setdefault(_NUMBER.sub("*", template), []).append((pattern, value))
+        index.setdefault(_NUMBER.sub("*", template) if "*" in template else template, []).append((pattern, value))
     return index
 
 
 def _look_up(index: Mapping[str, list[tuple[re.Pattern[str], T]]], name: str) -> tuple[T, tuple[str, ...]] | None:
     """Return what the template of a name stands for, and the numbers in the places of its stars."""
-    hits = [
-        (value, hit.groups())
-        for pattern, value in index.get(_NUMBER.sub("*", name), ())
-        if (hit := pattern.fullmatch(name))
-    ]
+    candidates = [pair for key in {name, _NUMBER.sub("*", name)} for pair in index.get(key, ())]
+    hits = [(value, hit.groups()) for pattern, value in candidates if (hit := pattern.fullmatch(name))]
     if len(hits) > 1:
         raise WeightsError(f"The table of names has {len(hits)} rows for {name}. Mend the table.")
     return hits[0] if hits else None
