@@ -188,10 +188,10 @@ def check(
     output: Flags = NO_OUTPUT,
 ) -> None:
     """Check a parallel file as a training would, and report what is in it."""
-    from qkv.data.report import render
+    from qkv.data.report import screen
     from qkv.verbs.check_data import check_data
 
-    _show(check_data(path, against=against, on_bad=on_bad), render, output)
+    _show(check_data(path, against=against, on_bad=on_bad), screen, output)
 
 
 @app.command

@@ -165,8 +165,8 @@ def _fill(
     """Build the net without memory, then give it the tensors of a file; without rules the names are our own."""
     with torch.device("meta"):
         net = family.net(cfg)
-    shapes = {name: tensor.shape for name, tensor in net.state_dict().items()}
-    table = [same(name, name) for name in shapes] if rules is None else rules
-    net.load_state_dict(read_state(table, theirs, shapes, aliases=aliases, where=str(folder)), assign=True)
+    like = net.state_dict()
+    table = [same(name, name) for name in like] if rules is None else rules
+    net.load_state_dict(read_state(table, theirs, like, aliases=aliases, where=str(folder)), assign=True)
     fill_buffers(net)
     return net.eval()

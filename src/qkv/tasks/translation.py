@@ -31,6 +31,10 @@ class Codec(Protocol):
         """Return the string of tokens, special ones dropped."""
         ...
 
+    def pieces(self, text: str) -> list[str]:
+        """Return the tokens of a string as people read them."""
+        ...
+
 
 class Example(NamedTuple):
     """One pair as ids: the source ends with the end token, the target begins with the start and ends with the end."""

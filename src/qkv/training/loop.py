@@ -228,12 +228,13 @@ class Training:
         """Write a checkpoint of everything that the next step depends on."""
         tensors, packed = pack_optimiser(self.optimiser)
         groups = {"net": dict(self.net.state_dict()), "optimiser": tensors}
-        facts: dict[str, Any] = {"optimiser": packed, "stopped": stopped, "progress": self._progress()}
+        facts: dict[str, Any] = {"optimiser": packed, "progress": self._progress()}
         if self.ema:
             groups["ema"], facts["ema_updates"] = self.ema.tensors(), self.ema.updates
         if self.best:
             groups["best"] = self.best
-        folder = save(self.folder, TrainingState(step=self.at.step, tensors=groups, facts=facts), keep=self.recipe.keep)
+        state = TrainingState(step=self.at.step, tensors=groups, facts=facts)
+        folder = save(self.folder, state, keep=self.recipe.keep, stopped=stopped)
         return Saved(self.at.step, folder)
 
     def _progress(self) -> dict[str, Any]:

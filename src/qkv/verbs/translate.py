@@ -9,6 +9,8 @@ from qkv.evaluation.translation import Translated, cross_maps
 from qkv.inside.figures import Alignment
 from qkv.model import Model, load
 
+END = "</s>"
+
 
 @dataclass(frozen=True, slots=True)
 class Translation:
@@ -33,9 +35,7 @@ def translate(
     model = model if isinstance(model, Model) else load(model)
     if alignment and not cross_maps(model.net):
         raise UnsupportedError("This model reads its source as one fixed context: there is no alignment to show.")
-    done = model.translate(
-        texts, beams=beams, length_penalty=length_penalty, max_tokens=max_tokens, weights=alignment
-    )
+    done = model.translate(texts, beams=beams, length_penalty=length_penalty, max_tokens=max_tokens, weights=alignment)
     return [
         Translation(text, one.text, one.score, align(model, text, one) if alignment else None)
         for text, one in zip(texts, done, strict=True)
@@ -47,5 +47,5 @@ def align(model: Model, source: str, done: Translated) -> Alignment:
     layers = done.weights or {}
     layer, head = model.card.get("alignment_head", (max(layers), None))
     weights = layers[layer].mean(0) if head is None else layers[layer][head]
-    target = [model.target.token(i) for i in done.ids]
-    return Alignment(weights, [*model.source.pieces(source), "</s>"], target)
+    target = [model.target.decode([i]).strip(" ") or END for i in done.ids]
+    return Alignment(weights, [*model.source.pieces(source), END], target)
