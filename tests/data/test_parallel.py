@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qkv.base.errors import DataError, UnsupportedError
-from qkv.data import lines
 from qkv.data.pairs import Link, Pair
 from qkv.data.parallel import read_pairs, write_pairs
 
@@ -85,6 +84,12 @@ def test_links_come_with_jsonl(tmp_path):
     assert read_pairs(write(tmp_path / "a.jsonl", json.dumps(row)))[0] == [
         Pair("March 3", "3 mars", (Link((0, 5), (2, 6)), Link((6, 7), (0, 1))))
     ]
+
+
+def test_the_missing_half_is_named(tmp_path):
+    write(tmp_path / "a.src", "a\n")
+    assert refusal(tmp_path / "a.src").startswith(f"There is no file {tmp_path}/a.tgt.")
+    assert refusal(tmp_path) == f"{tmp_path} is a folder; give a file."
 
 
 def test_an_unknown_form_is_told_what_is_read(tmp_path):
@@ -217,53 +222,6 @@ def test_identical_repeated_and_lopsided_pairs_are_reported_and_kept(tmp_path):
 def test_languages_of_different_length_are_not_lopsided(tmp_path):
     rows = [f"{'wort' * (i % 9 + 3)}\t{'字' * (i % 9 + 3)}" for i in range(40)]
     assert read_pairs(write(tmp_path / "a.tsv", "\n".join(rows)))[1].lopsided == ()
-
-
-# Files that are no parallel text
-
-
-def test_folders_missing_empty_and_binary_files(tmp_path):
-    write(tmp_path / "names.tsv", "a\tb\n")
-    assert refusal(tmp_path) == f"{tmp_path} is a folder; give a file."
-    assert refusal(tmp_path / "nmaes.tsv") == f'There is no file {tmp_path}/nmaes.tsv. Did you mean "names.tsv"?'
-    assert refusal(tmp_path / "none" / "x.tsv") == f"There is no file {tmp_path}/none/x.tsv."
-    write(tmp_path / "a.src", "a\n")
-    assert refusal(tmp_path / "a.src").startswith(f"There is no file {tmp_path}/a.tgt.")
-    assert refusal(write(tmp_path / "e.tsv", "")) == f"{tmp_path}/e.tsv is empty."
-    assert refusal(write(tmp_path / "e.tsv", b"\xef\xbb\xbf")) == f"{tmp_path}/e.tsv is empty."
-    assert refusal(write(tmp_path / "b.tsv", b"a\tb\nc\0")) == f"{tmp_path}/b.tsv is binary, not text: byte 6 is zero."
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        ("a\tb\n".encode("utf-16"), "UTF-16: save it as UTF-8"),
-        (b"PK\x03\x04xx", "a zip archive or a spreadsheet"),
-        (gzip.compress(b"a\tb\n"), "compressed by gzip: give it a name that ends in .gz"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not the data: run git lfs pull"),
-        (b"<!DOCTYPE html><html>", "an HTML page"),
-    ],
-)
-def test_files_that_are_something_else_are_recognised(tmp_path, data, reason):
-    assert f"a.tsv is {reason}" in refusal(write(tmp_path / "a.tsv", data))
-
-
-def test_damaged_archives(tmp_path, monkeypatch):
-    whole = gzip.compress(b"a\tb\n" * 1000)
-    for data in (b"a\tb\n", whole[:-20], whole[:20] + b"\xff\xff" + whole[22:]):
-        assert "a.tsv.gz is damaged or not made by gzip" in refusal(write(tmp_path / "a.tsv.gz", data))
-    monkeypatch.setattr(lines, "_FREE_SIZE", 1000)
-    assert "grows to more than" in refusal(write(tmp_path / "a.tsv.gz", gzip.compress(b"\t" * 10**6)))
-
-
-def test_files_that_may_not_be_read(tmp_path, monkeypatch):
-    path = write(tmp_path / "a.tsv", "a\tb\n")
-
-    def refuse(_):
-        raise PermissionError(13, os.strerror(13))
-
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
-    assert refusal(path) == f"{path} cannot be read: Permission denied."
 
 
 # Writing
