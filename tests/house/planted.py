@@ -141,6 +141,9 @@ PLANTED: dict[str, Planted] = {
             [],
         ),
     ],
+    "index": [
+        ({"docs/README.md": "[a](a.md)\n", "docs/a.md": "", "docs/b.md": ""}, ["docs/b.md"]),
+    ],
     "pins": [
         _one("constraints.txt", "torch @ file:///tmp/torch.whl\n", "constraints.txt"),
         _one("constraints.txt", "-e /tmp/qkv\n", "constraints.txt"),

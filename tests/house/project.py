@@ -62,6 +62,15 @@ def links(tree: Tree) -> Iterator[Breach]:
                 yield Breach(path, f"links to {target}, which is not there")
 
 
+def index(tree: Tree) -> Iterator[Breach]:
+    """Every page of the docs is linked from their index."""
+    listed = set(LINK.findall(tree.read("docs/README.md")))
+    for path in tree.pages:
+        name = path.removeprefix("docs/")
+        if path.startswith("docs/") and name not in {*listed, "README.md"}:
+            yield Breach(path, "is not linked from docs/README.md")
+
+
 def pins(tree: Tree) -> Iterator[Breach]:
     """constraints.txt is a list of name==version, free of addresses and paths, with every direct dependency in it."""
     lines = [line for line in tree.read("constraints.txt").splitlines() if line and not line.startswith("#")]

@@ -31,6 +31,7 @@ RULES: dict[str, Rule] = {
         writing.skips,
         project.code_blocks,
         project.links,
+        project.index,
         project.pins,
         project.lineage_proofs,
     )
