@@ -23,7 +23,7 @@ def from_dict(cls: type[T], data: Mapping[str, Any], where: str) -> T:
     """
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    faults = [f'unknown key "{key}".{nearest(key, fields)}' for key in data if key not in fields]
+    faults = [f'unknown key "{key}"{_hint(key, fields)}' for key in data if key not in fields]
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name not in data:
@@ -35,8 +35,7 @@ def from_dict(cls: type[T], data: Mapping[str, Any], where: str) -> T:
         except TypeError:
             faults.append(f'"{name}" is {data[name]!r}, wanted {_spell(hints[name])}')
     if faults:
-        more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
-        raise ConfigError(f"{where}: " + "; ".join(faults[:3]) + more)
+        raise ConfigError(f"{where}: " + "; ".join(faults))
     return cls(**values)
 
 
@@ -51,8 +50,8 @@ def _fit(hint: Any, value: Any, where: str) -> Any:
         kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
         if len(kinds) == len(value):
             return tuple(_fit(kind, item, where) for kind, item in zip(kinds, value, strict=True))
-    if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, where) if isinstance(value, Mapping) else value  # type: ignore[arg-type]
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_dict(hint, value, where)  # type: ignore[arg-type]
     if hint is float and type(value) is int:
         return float(value)
     if isinstance(hint, type) and type(value) is hint:
@@ -70,7 +69,19 @@ def _first_fit(hints: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def _spell(hint: Any) -> str:
-    return getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(_spell, args))
+    if origin is Literal:
+        return " or ".join(f'"{choice}"' for choice in args)
+    if hint is types.NoneType:
+        return "nothing"
+    return hint.__name__ if origin is None else str(hint)
+
+
+def _hint(name: str, names: Mapping[str, Any]) -> str:
+    close = nearest(name, names)
+    return f".{close}" if close else ""
 
 
 def choose(name: str, value: str, allowed: Mapping[str, T], where: str) -> T:
