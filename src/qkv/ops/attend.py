@@ -30,13 +30,7 @@ def attend(
     it as -inf. Give one of the two, not both: joining them is the caller's, once per pass. causal: query i sees keys
     0..i; it wants equally many queries and keys. scale: 1/sqrt(d) unless given. dropout: probability, training only.
     """
-    if bias is not None and mask is not None:
-        raise ShapeError("attend takes a mask or a bias, not both: put the mask into the bias as -inf.")
-    if causal and (mask is not None or bias is not None or q.size(2) != k.size(2)):
-        raise ShapeError(
-            f"attend(causal=True) is for plain self-attention; here are {q.size(2)} queries, {k.size(2)} keys"
-            f"{'' if mask is None and bias is None else ' and a mask or bias'}. Pass qkv.ops.masks.causal_mask as mask."
-        )
+    _check(q, k, mask, bias, causal)
     grouped = q.size(1) != k.size(1)
     return F.scaled_dot_product_attention(
         q, k, v, mask if bias is None else bias, dropout, causal, scale=scale, enable_gqa=grouped
@@ -53,7 +47,8 @@ def attend_weights(
     causal: bool = False,
     scale: float | None = None,
 ) -> tuple[Float[Tensor, "b h t e"], Float[Tensor, "b h t s"]]:
-    """Return what `attend` returns, and the weights: O(t s) memory per head."""
+    """Return what `attend` returns for the same arguments, and the weights: O(t s) memory per head."""
+    _check(q, k, mask, bias, causal)
     repeats = q.size(1) // k.size(1)
     k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
     scores = (q @ k.mT) * (q.size(-1) ** -0.5 if scale is None else scale)
@@ -62,6 +57,16 @@ def attend_weights(
     if bias is not None:
         scores, mask = scores + bias, ~torch.isneginf(bias)
     return mix(scores, v, mask)
+
+
+def _check(q: Tensor, k: Tensor, mask: Tensor | None, bias: Tensor | None, causal: bool) -> None:
+    if bias is not None and mask is not None:
+        raise ShapeError("Attention takes a mask or a bias, not both: put the mask into the bias as -inf.")
+    if causal and (mask is not None or bias is not None or q.size(2) != k.size(2)):
+        raise ShapeError(
+            f"causal=True is for plain self-attention; here are {q.size(2)} queries, {k.size(2)} keys"
+            f"{'' if mask is None and bias is None else ' and a mask or bias'}. Pass qkv.ops.masks.causal_mask as mask."
+        )
 
 
 def mix(

@@ -1,5 +1,6 @@
 """Losses as sums with their counts, so that batches of unequal size can be added without error."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -10,10 +11,10 @@ def token_loss(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Return the summed cross-entropy with label smoothing, and the summed plain one (for perplexity), in nats.
 
-    Padding (mask False) counts nothing. Smoothing mixes the target with the uniform distribution over the vocabulary:
-    Szegedy et al. 2016, section 7 (https://arxiv.org/abs/1512.00567).
+    Padding (mask False) counts nothing; sums are in fp32 at least. Smoothing mixes the target with the uniform
+    distribution over the vocabulary: Szegedy et al. 2016, section 7 (https://arxiv.org/abs/1512.00567).
     """
-    log_p = logits[mask].float().log_softmax(-1)
+    log_p = logits[mask].log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
     plain = F.nll_loss(log_p, targets[mask], reduction="sum")
     if smoothing == 0.0:
         return plain, plain.detach()
