@@ -258,17 +258,15 @@ def _show(result: Any, render: Callable[[Any], Any], output: Output) -> None:
 
 def _plain(value: Any) -> Any:
     """Return a result as JSON knows it: dataclasses as objects, arrays as lists, keys as strings."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if hasattr(value, "_asdict"):
-        return _plain(value._asdict())
+    names = [field.name for field in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else None
+    names = names or getattr(value, "_fields", None)  # of a named tuple
+    if names:
+        return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, dict):
         return {k if isinstance(k, str) else ".".join(map(str, k)): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path) else getattr(value, "tolist", lambda: value)()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

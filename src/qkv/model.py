@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from qkv.base import files
 from qkv.base.config import from_dict, to_dict
 from qkv.base.errors import ConfigError, DataError, UnsupportedError
 from qkv.evaluation.translation import Translated, translate_texts
 from qkv.models import FAMILIES, family_of, get_family
-from qkv.models.family import Family
+from qkv.models.family import EncoderDecoder, Family, Format
 from qkv.nn.embed import fill_buffers
 from qkv.tasks.translation import Codec, Translation
 from qkv.text.sentencepiece import load_marian, save_marian
 from qkv.text.tokenizer import Tokenizer
 from qkv.weights.files import read_safetensors, write_safetensors
-from qkv.weights.rules import Rule, read_state, same, write_state
+from qkv.weights.rules import read_state, same, write_state
 
 FORMAT_VERSION = 1
 
@@ -29,7 +28,7 @@ FORMAT_VERSION = 1
 class Model:
     """What `qkv.load` returns. `net` is the torch module; `card` holds facts that travel with the weights."""
 
-    net: nn.Module
+    net: EncoderDecoder
     source: Codec
     target: Codec
     card: dict[str, Any] = field(default_factory=dict)
@@ -112,7 +111,7 @@ def load(folder: Path | str) -> Model:
             if config.get("model_type") in public.names:
                 cfg = public.read_config(config)
                 theirs = read_safetensors(folder)
-                net = _fill(family, cfg, public.rules(cfg), theirs, folder, public.aliases)
+                net = _fill(family, cfg, public, theirs, folder)
                 return Model(net, *load_marian(folder))
     known = [
         name for family in map(get_family, FAMILIES) for public in family.formats.values() for name in public.names
@@ -146,7 +145,7 @@ def _load_own(folder: Path, config: Mapping[str, Any]) -> Model:
     family = get_family(config.get("family", ""))
     cfg = from_dict(family.config, config.get("config", {}), where)
     theirs = read_safetensors(folder)
-    net = _fill(family, cfg, None, theirs, folder, {})
+    net = _fill(family, cfg, None, theirs, folder)
     if (folder / "tokenizer.json").is_file():
         both = Tokenizer.load(folder / "tokenizer.json")
         return Model(net, both, both, dict(config.get("card", {})))
@@ -155,18 +154,17 @@ def _load_own(folder: Path, config: Mapping[str, Any]) -> Model:
 
 
 def _fill(
-    family: Family,
-    cfg: Any,
-    rules: Sequence[Rule] | None,
-    theirs: Mapping[str, torch.Tensor],
-    folder: Path,
-    aliases: Mapping[str, str | None],
-) -> nn.Module:
-    """Build the net without memory, then give it the tensors of a file; without rules the names are our own."""
+    family: Family, cfg: Any, public: Format | None, theirs: Mapping[str, torch.Tensor], folder: Path
+) -> EncoderDecoder:
+    """Build the net without memory, then give it the tensors of a file: a public format's, or our own."""
     with torch.device("meta"):
         net = family.net(cfg)
-    like = net.state_dict()
-    table = [same(name, name) for name in like] if rules is None else rules
-    net.load_state_dict(read_state(table, theirs, like, aliases=aliases, where=str(folder)), assign=True)
+    like, where = net.state_dict(), str(folder)
+    if public is None:
+        state = read_state([same(name, name) for name in like], theirs, like, where=where, kind=family.name)
+    else:
+        kind = public.names[0]
+        state = read_state(public.rules(cfg), theirs, like, aliases=public.aliases, where=where, kind=kind)
+    net.load_state_dict(state, assign=True)
     fill_buffers(net)
     return net.eval()

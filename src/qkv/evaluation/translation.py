@@ -1,22 +1,23 @@
 """Translate with a net, and score what comes out: strings, and alignments against gold, by source length."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import nn
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from qkv.base.errors import DataError
 from qkv.data.pairs import Pair, token_links
 from qkv.generation.search import Hypothesis, beam_search, greedy
-from qkv.inside.look import look
+from qkv.inside.look import Seen, look
 from qkv.metrics.alignment import alignment_error_rate, strongest
 from qkv.metrics.translation import bleu, chrf, exact_match
 from qkv.models import family_of
-from qkv.models.family import MapSpec
+from qkv.models.family import EncoderDecoder, MapSpec
 from qkv.tasks.translation import Translation
 
 BATCH_TOKENS = 4096
@@ -32,13 +33,13 @@ class Translated:
     weights: dict[int, Float[np.ndarray, "h t s"]] | None = None
 
 
-def cross_maps(net: nn.Module) -> tuple[MapSpec, ...]:
+def cross_maps(net: EncoderDecoder) -> tuple[MapSpec, ...]:
     """Return the maps in which target tokens look at source tokens; none for a fixed context."""
     return tuple(spec for spec in family_of(net).maps(net.cfg) if spec.kind == "cross")
 
 
 def translate_texts(
-    net: nn.Module,
+    net: EncoderDecoder,
     task: Translation,
     texts: Sequence[str],
     *,
@@ -56,25 +57,29 @@ def translate_texts(
     for indices in _by_length([len(ids) for ids in encoded], beams):
         source, mask = task.sources([encoded[i] for i in indices])
         room = min(max_tokens or 2 * source.size(1) + 20, net.cfg.max_len)
-        if not weights:
-            found, layers = _search(net, source, mask, beams, length_penalty, room), None
-        else:
-            with look(net, kinds=("cross",)) as seen:
-                found = _search(net, source, mask, beams, length_penalty, room)
-            layers = {spec.layer: [seen.stitched(h, spec.layer) for h in found] for spec in cross_maps(net)}
-        for place, (i, hypothesis) in enumerate(zip(indices, found, strict=True)):
-            seen_here = layers and {
-                layer: maps[place][:, :, : len(encoded[i])].float().numpy() for layer, maps in layers.items()
-            }
-            text = task.decode(hypothesis.ids)
-            out[i] = Translated(text=text, score=hypothesis.score, ids=hypothesis.ids, weights=seen_here)
-    return out  # type: ignore[return-value]
+        with look(net, kinds=("cross",)) if weights else nullcontext() as seen:
+            found = _search(net, source, mask, beams, length_penalty, room)
+        for i, one in zip(indices, found, strict=True):
+            layers = _stitch(net, seen, one, len(encoded[i])) if seen else None
+            out[i] = Translated(text=task.decode(one.ids), score=one.score, ids=one.ids, weights=layers)
+    return [done for done in out if done is not None]
 
 
-def _search(net: nn.Module, source, mask, beams: int, length_penalty: float, room: int) -> list[Hypothesis]:
+def _stitch(net: EncoderDecoder, seen: Seen, found: Hypothesis, n_source: int) -> dict[int, Float[np.ndarray, "h t s"]]:
+    return {s.layer: seen.stitched(found, s.layer)[..., :n_source].float().numpy() for s in cross_maps(net)}
+
+
+def _search(
+    net: EncoderDecoder,
+    source: Int[Tensor, "b s"],
+    mask: Bool[Tensor, "b s"],
+    beams: int,
+    length_penalty: float,
+    room: int,
+) -> list[Hypothesis]:
     if beams == 1:
-        return greedy(net, source, mask, room=room)  # type: ignore[arg-type]
-    return beam_search(net, source, mask, beams=beams, length_penalty=length_penalty, room=room)  # type: ignore[arg-type]
+        return greedy(net, source, mask, room=room)
+    return beam_search(net, source, mask, beams=beams, length_penalty=length_penalty, room=room)
 
 
 def _by_length(lengths: Sequence[int], rows: int) -> Iterator[list[int]]:
@@ -90,7 +95,7 @@ def _by_length(lengths: Sequence[int], rows: int) -> Iterator[list[int]]:
 
 
 @torch.inference_mode()
-def alignment_errors(net: nn.Module, task: Translation, pairs: Sequence[Pair]) -> dict[tuple[int, int], float]:
+def alignment_errors(net: EncoderDecoder, task: Translation, pairs: Sequence[Pair]) -> dict[tuple[int, int], float]:
     """Return the alignment error rate of every cross-attention head, by (layer, head); pairs without gold are left out.
 
     Teacher-forced on the reference. For each gold-linked target token the source token of largest weight counts, in
@@ -149,7 +154,7 @@ class Report:
 
 
 def score_translations(
-    net: nn.Module, task: Translation, pairs: Sequence[Pair], *, beams: int = 1, length_penalty: float = 1.0
+    net: EncoderDecoder, task: Translation, pairs: Sequence[Pair], *, beams: int = 1, length_penalty: float = 1.0
 ) -> tuple[Report, list[Translated]]:
     """Translate the sources of `pairs` and score them against the targets; also return the translations."""
     done = translate_texts(net, task, [p.source for p in pairs], beams=beams, length_penalty=length_penalty)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from qkv.weights.rules import Rule
@@ -42,7 +42,7 @@ class Family:
 
     name: str
     config: type
-    net: Callable[[Any], nn.Module]
+    net: Callable[[Any], Any]
     sizes: Mapping[str, Any]
     maps: Callable[[Any], tuple[MapSpec, ...]]
     formats: Mapping[str, Format] = field(default_factory=dict)
@@ -59,21 +59,15 @@ class Decoding(Protocol):
         ...
 
 
-class EncoderDecoder(Protocol):
-    """What every net offers that turns one sequence into another; generation and tasks need nothing else."""
+class EncoderDecoder(nn.Module):
+    """What every net offers that turns one sequence into another; generation and tasks need nothing else.
+
+    forward(source (b, s), target (b, t), source_mask (b, s)): the logits (b, t, v) after each prefix of `target`.
+    start(source, source_mask, beams=, room=): reads the sources once, and returns the Decoding of `beams` hypotheses
+    of each, of up to `room` tokens.
+    step(ids (n), state): appends a token to each row of a Decoding, in place; the logits (n, v) of the next.
+    """
 
     cfg: Any
-
-    def forward(
-        self, source: Int[Tensor, "b s"], target: Int[Tensor, "b t"], source_mask: Bool[Tensor, "b s"]
-    ) -> Float[Tensor, "b t v"]:
-        """Return the logits of the token after each prefix of `target` (teacher forcing)."""
-        ...
-
-    def start(self, source: Int[Tensor, "b s"], source_mask: Bool[Tensor, "b s"], *, beams: int, room: int) -> Decoding:
-        """Read the sources once; return the state for `beams` hypotheses of each, of up to `room` tokens."""
-        ...
-
-    def step(self, ids: Int[Tensor, "n"], state: Decoding) -> Float[Tensor, "n v"]:
-        """Append one token to each row of `state`, in place; return the logits of the next."""
-        ...
+    start: Callable[..., Any]
+    step: Callable[[Tensor, Any], Tensor]

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from qkv.base.errors import ConfigError
-from qkv.models.family import Family, MapSpec
+from qkv.models.family import EncoderDecoder, Family, MapSpec
 from qkv.nn.recurrent import CELLS, BidirectionalEncoder, State
 from qkv.nn.scores import AdditiveScore, DotScore, GeneralScore, Weigh
 
@@ -187,7 +187,7 @@ class Decoding:
         return Decoding(reading, tuple(part.index_select(1, rows) for part in self.state))
 
 
-class Seq2seq(nn.Module):
+class Seq2seq(EncoderDecoder):
     """A bidirectional encoder, one of three decoders, and a softmax over the target vocabulary."""
 
     def __init__(self, cfg: Config) -> None:

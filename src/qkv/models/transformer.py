@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from qkv.base.errors import ConfigError, ShapeError
-from qkv.models.family import Family, MapSpec
+from qkv.models.family import EncoderDecoder, Family, Format, MapSpec
+from qkv.models.transformer_files import ALIASES, from_hf, rules, to_hf
 from qkv.nn.attention import Attention
 from qkv.nn.block import Block, Stack
 from qkv.nn.cache import BlockCache, make_room, pick
@@ -81,7 +82,7 @@ class Decoding:
         return Decoding(caches, mask, self.written)
 
 
-class Transformer(nn.Module):
+class Transformer(EncoderDecoder):
     """Embeddings, an encoder stack, a decoder stack that also looks at the encoder, logits from the token table."""
 
     def __init__(self, cfg: Config) -> None:
@@ -94,7 +95,7 @@ class Transformer(nn.Module):
         if cfg.tie == "none":
             self.head = nn.Linear(cfg.d_model, n_target, bias=False)
         if cfg.logits_bias:
-            self.register_buffer("logits_bias", torch.zeros(1, n_target))
+            self.logits_bias = nn.Buffer(torch.zeros(1, n_target))
         self.positions = make_positions(cfg.positions, cfg.max_len, cfg.d_model)
         self.encoder = self._stack(cfg.n_layers, crosses=False)
         self.decoder = self._stack(cfg.n_decoder_layers, crosses=True)
@@ -147,7 +148,7 @@ class Transformer(nn.Module):
     def start(self, source: Int[Tensor, "b s"], source_mask: Bool[Tensor, "b s"], *, beams: int, room: int) -> Decoding:
         """Read the sources once; return the state for `beams` hypotheses of each, of up to `room` tokens."""
         memory, rows = self.encode(source, source_mask), source.size(0) * beams
-        keys = [block.cross.remember(memory) for block in self.decoder.blocks]
+        keys = [block.cross.remember(memory) for block in self.decoder]
         return Decoding([BlockCache(make_room(key, rows, room), key) for key in keys], source_mask)
 
     def step(self, ids: Int[Tensor, "n"], state: Decoding) -> Float[Tensor, "n v"]:
@@ -172,7 +173,7 @@ class Transformer(nn.Module):
 
     def _logits(self, x: Float[Tensor, "*b m"]) -> Float[Tensor, "*b v"]:
         table = self.head if self.cfg.tie == "none" else self._target_table()
-        return F.linear(x, table.weight, self.logits_bias[0] if self.cfg.logits_bias else None)
+        return F.linear(x, table.weight, self.logits_bias.squeeze(0) if self.cfg.logits_bias else None)
 
 
 def maps(cfg: Config) -> tuple[MapSpec, ...]:
@@ -199,4 +200,12 @@ SIZES = {
     "transformer-big": replace(_BASE, d_model=1024, n_heads=16, d_ff=4096, dropout=0.3),
 }
 
-FAMILY = Family(name="transformer", config=Config, net=Transformer, sizes=SIZES, maps=maps)
+HF = Format(
+    names=("marian",),
+    read_config=lambda config: Config(**from_hf(config)),
+    write_config=to_hf,
+    rules=rules,
+    aliases=ALIASES,
+)
+
+FAMILY = Family(name="transformer", config=Config, net=Transformer, sizes=SIZES, maps=maps, formats={"hf": HF})

@@ -57,7 +57,7 @@ class Attention(nn.Module):
                 k, v = grow(cache, k, v, where)
         else:
             (q,) = self._heads(self.q(x), 1)
-            k, v = self.remember(memory) if cache is None else cache
+            k, v = cache if memory is None else self.remember(memory)  # type: ignore[misc]
         n_rows = q.size(0) // k.size(0)
         if n_rows > 1:
             y = self.attend(_fold(q, n_rows), k, v, where)

@@ -1,6 +1,6 @@
 """Residual blocks and stacks of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -65,6 +65,9 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.Identity() if norm is None else norm
 
+    def __iter__(self) -> Iterator[Block]:
+        return iter(self.blocks)  # type: ignore[arg-type]
+
     def forward(
         self,
         x: Float[Tensor, "b t m"],
@@ -74,6 +77,6 @@ class Stack(nn.Module):
         caches: Sequence[BlockCache] | None = None,
     ) -> Float[Tensor, "b t m"]:
         """Return the stream after the last block; `caches` holds one entry per block."""
-        for block, cache in zip(self.blocks, caches or [None] * len(self.blocks), strict=True):
+        for block, cache in zip(self, caches or [None] * len(self.blocks), strict=True):
             x = block(x, where, memory, memory_where, cache)
         return self.norm(x)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from qkv.base.errors import ShapeError
 from qkv.nn.where import Where
 
 
@@ -34,9 +35,12 @@ def grow(cache: KeyValue, k: Tensor, v: Tensor, where: Where) -> KeyValue:
     Eager nets make the mask as long as the sequence so far, so that a slice is read; a compiled step makes it as long
     as the cache, so that no shape changes from step to step.
     """
-    cache.k.index_copy_(2, where.at, k)
-    cache.v.index_copy_(2, where.at, v)
-    n = where.mask.size(-1)
+    at, mask = where.at, where.mask
+    if at is None or mask is None:
+        raise ShapeError("A cache is read with `where.at`, the positions of the queries, and a mask over its keys.")
+    cache.k.index_copy_(2, at, k)
+    cache.v.index_copy_(2, at, v)
+    n = mask.size(-1)
     return KeyValue(cache.k[:, :, :n], cache.v[:, :, :n])
 
 

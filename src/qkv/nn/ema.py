@@ -25,7 +25,8 @@ class Ema:
         """Move the averages towards the net's present weights."""
         share = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        torch._foreach_lerp_(self._mean, [p.detach() for p in self._live], 1 - share)
+        for mean, live in zip(self._mean, self._live, strict=True):
+            mean.lerp_(live.detach(), 1 - share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -64,5 +64,6 @@ def make_positions(kind: str, max_len: int, d_model: int) -> nn.Module:
 def fill_buffers(net: nn.Module) -> None:
     """Compute every table of a net that its files do not hold: after building on the meta device."""
     for module in net.modules():
-        if hasattr(module, "fill_buffers"):
-            module.fill_buffers()
+        fill = getattr(module, "fill_buffers", None)
+        if fill is not None:
+            fill()

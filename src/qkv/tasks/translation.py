@@ -101,7 +101,7 @@ class Translation:
 
     def loss(self, net: EncoderDecoder, batch: Batch) -> Loss:
         """Return the loss of a batch with teacher forcing."""
-        logits = net(batch.source, batch.target, batch.source_mask)  # type: ignore[operator]
+        logits = net(batch.source, batch.target, batch.source_mask)
         total, plain = token_loss(logits, batch.labels, batch.label_mask, self.smoothing)
         return Loss(total, plain, int(batch.label_mask.sum()))
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
 from qkv.base import seeds
 from qkv.base.errors import QkvError
 from qkv.data.sampler import Cursor, Sampler, load
+from qkv.models.family import EncoderDecoder
 from qkv.nn.ema import Ema
 from qkv.training.checkpoint import TrainingState, load_newest, pack_optimiser, save, unpack_optimiser
 from qkv.training.log import Log
@@ -95,12 +95,12 @@ class Training:
 
     def __init__(
         self,
-        net: nn.Module,
+        net: EncoderDecoder,
         task: Any,
         examples: Sequence[Any],
         recipe: Recipe,
         folder: Path,
-        validate: Callable[[nn.Module], dict[str, float]],
+        validate: Callable[[EncoderDecoder], dict[str, float]],
     ) -> None:
         self.net, self.task, self.examples, self.recipe, self.folder = net, task, examples, recipe, folder
         self.validate = validate
@@ -174,7 +174,8 @@ class Training:
             loss.total.backward()
             n_tokens, total, plain = n_tokens + loss.n_tokens, total + loss.total.item(), plain + loss.plain.item()
         gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
-        torch._foreach_div_(gradients, float(n_tokens))
+        for gradient in gradients:
+            gradient.div_(n_tokens)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip or math.inf).item()
         lr = learning_rate(recipe, step, getattr(self.net.cfg, "d_model", None))
         skipped = not (math.isfinite(total) and math.isfinite(norm))

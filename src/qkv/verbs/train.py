@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 import qkv
 from qkv.base import files, seeds
@@ -19,6 +18,7 @@ from qkv.data.pairs import Pair
 from qkv.data.translation import Splits, open_splits
 from qkv.model import Model
 from qkv.models import get_size
+from qkv.models.family import EncoderDecoder
 from qkv.tasks.translation import Example, Translation
 from qkv.text.tokenizer import Tokenizer, train_tokenizer
 from qkv.training.loop import Event, Noticed, Stepped, Training
@@ -114,7 +114,7 @@ def _prepare(
 ) -> tuple[Training, Translation]:
     """Build the net, seeded, and everything that trains it."""
     family, size = get_size(settings.model)
-    sizes = {"vocab_size": tokenizer.vocab_size}
+    sizes: dict[str, Any] = {"vocab_size": tokenizer.vocab_size}
     if size.target_vocab_size is not None:
         sizes["target_vocab_size"] = tokenizer.vocab_size
     if settings.dropout is not None:
@@ -145,12 +145,12 @@ def _encode(task: Translation, pairs: Sequence[Pair], settings: TrainSettings) -
     return examples
 
 
-def validation_loss(net: nn.Module, task: Translation, examples: Sequence[Example]) -> dict[str, float]:
+def validation_loss(net: EncoderDecoder, task: Translation, examples: Sequence[Example]) -> dict[str, float]:
     """Return the cross-entropy per target token, in nats, without label smoothing."""
     order = sorted(examples, key=task.length)
     total, count = 0.0, 0
     for begin in range(0, len(order), 64):
-        loss = task.loss(net, task.batch(order[begin : begin + 64]))  # type: ignore[arg-type]
+        loss = task.loss(net, task.batch(order[begin : begin + 64]))
         total, count = total + loss.plain.item(), count + loss.n_tokens
     return {"loss": total / count}
 
