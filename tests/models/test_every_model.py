@@ -1,0 +1,140 @@
+"""What must hold for every family: each size, and each option of its configuration, made small."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import qkv
+from models.tiny import SMALL, Small, make, sentences
+from qkv.models import FAMILIES, family_of
+from qkv.nn.attention import Attend
+from qkv.nn.embed import fill_buffers
+from qkv.nn.scores import Weigh
+
+every_model = pytest.mark.parametrize("small", SMALL.values(), ids=SMALL)
+
+
+def run(net: nn.Module, small: Small) -> torch.Tensor:
+    return net(*sentences(small.cfg))
+
+
+@every_model
+def test_forward_gives_one_row_of_logits_per_target_token(small):
+    net, batch = make(small), sentences(small.cfg)
+    logits = net(*batch)
+    assert logits.shape == (3, 6, getattr(small.cfg, "target_vocab_size", None) or small.cfg.vocab_size)
+    assert logits.isfinite().all() and logits.std(-1).min() > 0
+    assert family_of(net) is small.family
+
+
+@every_model
+def test_every_parameter_gets_a_gradient(small):
+    net, batch = make(small).train(), sentences(small.cfg)
+    net(*batch).log_softmax(-1)[..., 5].sum().backward()
+    without = [
+        n for n, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()
+    ]
+    assert not without
+
+
+@every_model
+def test_a_saved_state_is_the_same_net(small, tmp_path):
+    net, other, batch = make(small), make(small), sentences(small.cfg)
+    save_file(net.state_dict(), tmp_path / "model.safetensors")
+    assert not torch.equal(net(*batch), other(*batch))
+    other.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), other.parameters(), strict=True))
+    assert torch.equal(net(*batch), other(*batch))
+
+
+@every_model
+def test_a_deep_copy_is_equal_and_apart(small):
+    net, batch = make(small), sentences(small.cfg)
+    before, twin = net(*batch), copy.deepcopy(net)
+    assert torch.equal(twin(*batch), before)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.mul_(2)
+    assert torch.equal(net(*batch), before) and not torch.equal(twin(*batch), before)
+
+
+@every_model
+def test_looking_changes_no_bit(small):
+    net, batch = make(small), sentences(small.cfg)
+    fast = net(*batch)
+    with qkv.look(net) as seen:
+        looked = net(*batch)
+    assert torch.equal(fast, looked) and torch.equal(fast, net(*batch))
+    assert seen.maps == small.family.maps(small.cfg)
+
+
+@every_model
+def test_the_maps_seen_are_those_the_family_lists(small):
+    net, batch = make(small), sentences(small.cfg)
+    n_tokens = {"source": batch.source.size(1), "target": batch.target.size(1)}
+    specs = small.family.maps(small.cfg)
+    with qkv.look(net) as seen:
+        net(*batch)
+    for spec in specs:
+        weights = seen.weights(spec.layer, spec.kind, spec.query_stream)
+        assert weights.shape == (3, spec.heads, n_tokens[spec.query_stream], n_tokens[spec.key_stream])
+    assert calls_of_seats(net, batch) == [
+        (spec.heads, 1 if spec.steps else n_tokens[spec.query_stream], n_tokens[spec.key_stream])
+        for spec in specs
+        for _ in range(n_tokens["target"] if spec.steps else 1)
+    ]
+
+
+def calls_of_seats(net: nn.Module, batch: tuple) -> list[tuple[int, int, int]]:
+    """Run the net and return (heads, queries, keys) of every call of a seat, in order, without the help of `look`."""
+    calls, hooks = [], []
+    for module in net.modules():
+        if isinstance(module, Attend):
+            hooks.append(
+                module.register_forward_hook(lambda _, x, y: calls.append((x[0].size(1), x[0].size(2), x[1].size(2))))
+            )
+        elif isinstance(module, Weigh):
+            hooks.append(module.register_forward_hook(lambda _, x, y: calls.append((1, x[0].size(1), x[0].size(2)))))
+    net(*batch)
+    for hook in hooks:
+        hook.remove()
+    return calls
+
+
+@every_model
+@pytest.mark.parametrize("assign", [False, True])
+def test_built_on_meta_and_filled_is_the_net_built_directly(small, assign):
+    net, batch = make(small), sentences(small.cfg)
+    with torch.device("meta"):
+        late = small.family.net(small.cfg).eval()
+    assert {tensor.device.type for tensor in (*late.parameters(), *late.buffers())} == {"meta"}
+    if not assign:
+        late = late.to_empty(device="cpu")
+    late.load_state_dict(net.state_dict(), assign=assign)
+    fill_buffers(late)
+    assert [(n, t.dtype) for n, t in late.named_buffers()] == [(n, t.dtype) for n, t in net.named_buffers()]
+    assert torch.equal(late(*batch), net(*batch))
+
+
+def test_one_graph_per_kind_of_block():
+    """An encoder's and a decoder's block make one graph each, whatever their number; a cache makes one more."""
+    folder = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": str(folder.parent)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", folder / "graphs.py"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    counts = json.loads(done.stdout)
+    planted = counts.pop("planted")
+    assert {(found["pass"], found["cached"]) for found in counts.values()} == {(2, 1)}, counts
+    assert max(found["difference"] for found in counts.values()) <= 2e-6
+    assert {SMALL[name].family.name for name in counts} == set(FAMILIES)
+    assert planted["pass"] == 2, "two encoder blocks that read their number make two graphs of one kind"
