@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+from qkv.base.version import __version__
 
 _PLACES = {
     "Model": "qkv.model",

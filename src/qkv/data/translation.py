@@ -2,25 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Literal
 
 from qkv.base.errors import ConfigError, DataError
 from qkv.base.seeds import mix
 from qkv.data.cldr import load_cldr
 from qkv.data.pairs import Pair
-from qkv.data.parallel import read_pairs
+from qkv.data.parallel import Report, read_pairs
 
 N_HELD_OUT = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Pairs to train on, to watch while training, and (of built-in sets) to score at the end."""
+    """Pairs to train on, to watch while training, and (of built-in sets) to score at the end.
+
+    reading: what a file of the user's was like.
+    """
 
     train: list[Pair]
     validation: list[Pair]
     test: list[Pair]
+    reading: Report | None = None
 
 
 def parse_items(text: str) -> tuple[int, int]:
@@ -47,22 +51,22 @@ def open_splits(
     chosen by a hash of the source, is held out to watch the training with.
     """
     if data.startswith("cldr:"):
+        draw = partial(cldr_pairs, data, source=source, target=target, items=items)
         return Splits(
-            *(
-                cldr_pairs(data, source=source, target=target, items=items, split=split, n=n)
-                for split, n in (("train", n_examples), ("validation", N_HELD_OUT), ("test", N_HELD_OUT))
-            )
+            draw(split="train", n=n_examples),
+            draw(split="validation", n=N_HELD_OUT),
+            draw(split="test", n=N_HELD_OUT),
         )
-    pairs = read_pairs(Path(data), on_bad=on_bad)[0]
+    pairs, reading = read_pairs(data, on_bad=on_bad)
     if valid is not None:
-        return Splits(pairs, read_pairs(Path(valid), on_bad=on_bad)[0], [])
+        return Splits(pairs, read_pairs(valid, on_bad=on_bad)[0], [], reading)
     held = _held_out(pairs)
     train = [pair for pair in pairs if pair.source not in held]
     if not train or not held:
         raise DataError(
             f"{data} has {len(pairs)} pairs: too few to hold some out for validation; name another file with --valid."
         )
-    return Splits(train, [pair for pair in pairs if pair.source in held], [])
+    return Splits(train, [pair for pair in pairs if pair.source in held], [], reading)
 
 
 def cldr_pairs(data: str, *, source: str, target: str, items: str, split: str, n: int) -> list[Pair]:

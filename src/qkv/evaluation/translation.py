@@ -66,7 +66,7 @@ def translate_texts(
 
 
 def _stitch(net: EncoderDecoder, seen: Seen, found: Hypothesis, n_source: int) -> dict[int, Float[np.ndarray, "h t s"]]:
-    return {s.layer: seen.stitched(found, s.layer)[..., :n_source].float().numpy() for s in cross_maps(net)}
+    return {s.layer: seen.stitched(found.rows, s.layer)[..., :n_source].float().numpy() for s in cross_maps(net)}
 
 
 def _search(

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from qkv.base.errors import ConfigError, UnsupportedError
-from qkv.generation.search import Hypothesis
 from qkv.models import family_of
 from qkv.models.family import MapSpec
 from qkv.nn.attention import Attend
@@ -32,14 +31,14 @@ class Seen:
         calls = self._calls[self._spec(layer, kind, stream)]
         return torch.cat(calls, 2)
 
-    def stitched(self, found: Hypothesis, layer: int, kind: Literal["self", "cross"] = "cross") -> Tensor:
-        """Return the weights (h, t, s) that lay behind each token of a hypothesis that was searched for inside `look`.
+    def stitched(self, rows: Sequence[int], layer: int, kind: Literal["self", "cross"] = "cross") -> Tensor:
+        """Return the weights (h, t, s) that lay behind each token of an output that was searched for inside `look`.
 
-        A beam moves between rows as the search goes on; the hypothesis knows which row wrote each of its tokens.
+        A beam moves between rows as the search goes on; a hypothesis knows which of the rows wrote each of its tokens.
         """
         calls = self._calls[self._spec(layer, kind, "target")]
-        rows = [call.transpose(1, 2).flatten(0, 1)[row] for call, row in zip(calls, found.rows, strict=False)]
-        return torch.stack(rows, 1)
+        found = [call.transpose(1, 2).flatten(0, 1)[row] for call, row in zip(calls, rows, strict=False)]
+        return torch.stack(found, 1)
 
     def _spec(self, layer: int, kind: str, stream: str) -> MapSpec:
         for spec in self._calls:

@@ -6,6 +6,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from qkv.data.report import CheckReport, screen
 from qkv.training.loop import Began, Event, Noticed, Saved, Stepped, Validated
 
 PLAIN_EVERY_S = 10.0
@@ -36,9 +37,12 @@ class Reporter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
 
-    def __call__(self, event: Event) -> None:
-        """Show one event."""
-        if isinstance(event, Noticed):
+    def __call__(self, event: Event | CheckReport) -> None:
+        """Show one event, or what the data is like."""
+        if isinstance(event, CheckReport):
+            if not self.quiet:
+                self.console.print(screen(event))
+        elif isinstance(event, Noticed):
             self._say(event.text)
         elif isinstance(event, Began):
             self._begin(event)

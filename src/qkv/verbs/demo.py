@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qkv.base.errors import ConfigError
 from qkv.data.pairs import Pair, token_links
 from qkv.data.translation import Splits
 from qkv.evaluation.translation import Report, Translated, cross_maps, score_translations
 from qkv.inside.figures import Alignment, draw_alignments
 from qkv.text.tokenizer import Tokenizer, train_tokenizer
 from qkv.training.recipe import Recipe
-from qkv.verbs.settings import TrainSettings
-from qkv.verbs.train import OnEvent, Trained, fit, open_settings_data
+from qkv.verbs.settings import TrainSettings, free_folder
+from qkv.verbs.train import OnEvent, Trained, fit, look_through, open_settings_data
 from qkv.verbs.translate import align
 
 RECIPE = Recipe(
@@ -75,12 +74,11 @@ def demo(
     their times alone.
     """
     on_event = on_event or (lambda event: None)
-    folder = Path(out or f"runs/demo-{source}-{target}")
-    if folder.exists():
-        raise ConfigError(f"{folder} exists already: remove it, or name another --out.")
+    folder = free_folder(out, f"demo-{source}-{target}")
     first = TrainSettings(model=SHOWN[0], data="cldr:dates", source=source, target=target, items=items)
     splits = open_settings_data(first)
     tokenizer = train_tokenizer("words", (text for pair in splits.train for text in (pair.source, pair.target)))
+    on_event(look_through(first, splits, tokenizer))
     contestants, runs, outputs = [], {}, {}
     for name, recipe in CONTESTANTS.items():
         settings = replace(

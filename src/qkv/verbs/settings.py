@@ -5,6 +5,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,3 +59,16 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise ConfigError(f"No file {path}: give a recipe in TOML, or the run.json of a run.") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is neither a recipe in TOML nor a run.json: {error}.") from None
+
+
+def free_folder(out: Path | str | None, name: str) -> Path:
+    """Return the folder of a new run: `out`, which may hold nothing yet, or the first free one of runs/NAME-2 ..."""
+    if out is None:
+        places = (Path("runs") / (name if n == 1 else f"{name}-{n}") for n in count(1))
+        return next(place for place in places if not place.exists())
+    folder = Path(out)
+    if (folder / "run.json").exists():
+        raise ConfigError(f"{folder} holds a run already: go on with --resume {folder}, or name another --out.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} exists and is not empty: remove it, or name another --out.")
+    return folder

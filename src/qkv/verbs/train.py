@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-import qkv
 from qkv.base import files, seeds
 from qkv.base.config import to_dict
 from qkv.base.errors import ConfigError, DataError, ShapeError
+from qkv.base.version import __version__
 from qkv.data.pairs import Pair
+from qkv.data.report import CheckReport, check_pairs
 from qkv.data.translation import Splits, open_splits
 from qkv.model import Model
 from qkv.models import get_size
@@ -23,9 +24,9 @@ from qkv.tasks.translation import Example, Translation
 from qkv.text.tokenizer import Tokenizer, train_tokenizer
 from qkv.training.loop import Event, Noticed, Stepped, Training
 from qkv.verbs.card import write_card
-from qkv.verbs.settings import TrainSettings, merge, read_settings
+from qkv.verbs.settings import TrainSettings, free_folder, merge, read_settings
 
-OnEvent = Callable[[Event], None]
+OnEvent = Callable[[Event | CheckReport], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,24 @@ def train(
         return _resume(Path(resume), on_event)
     layers: list[dict[str, Any]] = [read_settings(Path(config))] if config else []
     settings = merge(*layers, {"model": model, "data": data, **options}, where="options")
-    folder = Path(out or Path("runs") / f"{settings.model}-{Path(settings.data.replace(':', '-')).stem}")
+    folder = free_folder(out, f"{settings.model}-{Path(settings.data.replace(':', '-')).stem}")
     splits = open_settings_data(settings)
     texts = (text for pair in splits.train for text in (pair.source, pair.target))
     tokenizer = train_tokenizer(settings.tokenizer, texts, settings.vocab_size)
+    on_event(look_through(settings, splits, tokenizer))
     return fit(settings, splits, tokenizer, folder, on_event)
+
+
+def look_through(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer) -> CheckReport:
+    """Return the first screen of a training: what its data is like, for this tokenizer and model."""
+    return check_pairs(
+        settings.data,
+        splits.train,
+        splits.reading,
+        tokenizers=(tokenizer, tokenizer),
+        limit=get_size(settings.model)[1].max_len,
+        splits={"validation": splits.validation, **({"test": splits.test} if splits.test else {})},
+    )
 
 
 def open_settings_data(settings: TrainSettings) -> Splits:
@@ -83,12 +97,10 @@ def open_settings_data(settings: TrainSettings) -> Splits:
 
 def fit(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folder: Path, on_event: OnEvent) -> Trained:
     """Train from the first step in a new folder."""
-    if (folder / "run.json").exists():
-        raise ConfigError(f"{folder} holds a run already: go on with --resume {folder}, or name another --out.")
     files.make_folder(folder)
     tokenizer.save(folder / "tokenizer.json")
     training, task = _prepare(settings, splits, tokenizer, folder)
-    run = {"qkv": qkv.__version__, "settings": to_dict(settings)}
+    run = {"qkv": __version__, "settings": to_dict(settings)}
     files.write_json(folder / "run.json", {**run, "data_sha256": _hash(splits.train), "made_with": _versions()})
     return _run(training, task, settings, splits, folder, on_event)
 
