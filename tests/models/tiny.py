@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from qkv.models import FAMILIES, get_family
 from qkv.models.family import Family
@@ -61,7 +61,7 @@ def _other_values(config: type, cfg: Any) -> Iterator[tuple[str, Any]]:
         yield from ((name, value) for value in choices if value != getattr(cfg, name))
 
 
-def make(small: Small, *, std: float = 0.3, dtype: torch.dtype = torch.float32, **changes: Any) -> nn.Module:
+def make(small: Small, *, std: float = 0.3, dtype: torch.dtype = torch.float32, **changes: Any) -> Any:
     """Build a net in eval mode, all its parameters drawn from N(0, std): norms and biases tell faults then, too."""
     net = small.family.net(dataclasses.replace(small.cfg, **changes)).to(dtype)
     with torch.no_grad():
