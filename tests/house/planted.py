@@ -17,7 +17,6 @@ PLANTED: dict[str, Planted] = {
         _one("src/qkv/ops/attend.py", "def f():\n    import qkv.text.tokenizer\n", "src/qkv/ops/attend.py::f"),
         _one("src/qkv/attic/old.py", "", "src/qkv/attic/old.py"),
         _one("src/qkv/training/loop.py", "import qkv\n", "src/qkv/training/loop.py"),
-        _one("src/qkv/training/loop.py", "from qkv import __version__\n"),
         ({"src/qkv/nn/a.py": "from qkv.nn.b import B\nfrom qkv.ops import masks\n", "src/qkv/ops/masks.py": ""}, []),
     ],
     "circles": [
@@ -67,6 +66,10 @@ PLANTED: dict[str, Planted] = {
         _one("tests/nn/test_common.py", "", "tests/nn/test_common.py"),
         _one(NN, "class BaseBlock: ...\nclass RunManager: ...\n", f"{NN}::BaseBlock", f"{NN}::RunManager"),
         _one(NN, "class Baseline: ...\n"),
+    ],
+    "protocols": [
+        _one(NN, "class Seat(Protocol): ...\n", f"{NN}::Seat"),
+        _one(NN, "@runtime_checkable\nclass Seat(Protocol): ...\n"),
     ],
     "rooms_and_functions": [
         ({VERB: "def data(): ...\n", "src/qkv/data/pairs.py": ""}, [f"{VERB}::data"]),
@@ -131,6 +134,7 @@ PLANTED: dict[str, Planted] = {
         _one("README.md", "a\n```python\nx = \n```\n", "README.md:2"),
         _one("docs/a.md", "```console\nqkv demo\n```\n", "docs/a.md:1"),
         _one("docs/a.md", "```bash\nqkv demo\n```\n", "docs/a.md:1"),
+        _one("docs/a.md", "```text\nqkv demo\n```\n", "docs/a.md:1"),
         _one("docs/a.md", "<!-- no-run: -->\n```console\n$ qkv demo\n```\n", "docs/a.md:2"),
         _one("docs/a.md", "<!-- no-run: takes minutes -->\n```console\n$ qkv demo\n```\n```python\nx = 1\n```\n"),
     ],

@@ -44,6 +44,8 @@ def code_blocks(tree: Tree) -> Iterator[Breach]:
                 yield Breach(where, "no-run without a reason")
             if block.language == "console" and not re.search(r"^\$ ", block.code, re.MULTILINE):
                 yield Breach(where, "a console block without a line that starts with $")
+            if block.language in ("", "text") and re.search(r"^(\$ )?qkv ", block.code, re.MULTILINE):
+                yield Breach(where, "write ```console and `$ qkv`, so that it is run, or say above it why it is not")
             if block.language in ("bash", "sh", "shell", "py"):
                 yield Breach(where, f"write ```{'python' if block.language == 'py' else 'console'}, so that it is run")
             if block.language == "python":

@@ -21,6 +21,7 @@ RULES: dict[str, Rule] = {
         writing.function_sizes,
         writing.budgets,
         writing.names,
+        writing.protocols,
         writing.rooms_and_functions,
         writing.banned_code,
         writing.caught_and_raised,

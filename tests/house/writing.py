@@ -75,6 +75,15 @@ def names(tree: Tree) -> Iterator[Breach]:
                 yield Breach(f"{module.path}::{name}", "its name says nothing about its job")
 
 
+def protocols(tree: Tree) -> Iterator[Breach]:
+    """A Protocol is runtime_checkable: the tests check types at every call, and could not import it otherwise."""
+    for module in tree.src:
+        for name, node in module.classes.items():
+            marks = {dotted(mark).rpartition(".")[2] for mark in node.decorator_list}
+            if any(dotted(base).endswith("Protocol") for base in node.bases) and "runtime_checkable" not in marks:
+                yield Breach(f"{module.path}::{name}", "is a Protocol without @runtime_checkable")
+
+
 def rooms_and_functions(tree: Tree) -> Iterator[Breach]:
     """No public name is a room's name: `qkv.data` could not be both."""
     rooms = {module.room for module in tree.src} - {"qkv"}
