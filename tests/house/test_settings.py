@@ -6,6 +6,8 @@ import warnings
 
 import pytest
 
+from house.tree import REPO
+
 
 @pytest.mark.parametrize("module", ["qkv", "qkv.nn.attention", "torch.nn.functional", "tests.anything"])
 def test_a_warning_fails_the_test_that_sees_it(module):
@@ -36,3 +38,9 @@ def test_other_machines_are_out_of_reach():
 
 def test_the_home_of_qkv_is_not_the_users(tmp_path_factory):
     assert os.environ["QKV_HOME"].startswith(str(tmp_path_factory.getbasetemp()))
+
+
+def test_the_citation_names_the_version():
+    import qkv
+
+    assert f"\nversion: {qkv.__version__}\n" in (REPO / "CITATION.cff").read_text("utf-8")
