@@ -6,10 +6,9 @@ Reference: MarianMTModel of transformers 5.23 (`models/marian/modeling_marian.py
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -21,6 +20,7 @@ from qkv.nn.block import Block, Stack
 from qkv.nn.cache import BlockCache, make_room, pick
 from qkv.nn.embed import make_positions
 from qkv.nn.mlp import Mlp
+from qkv.nn.table import TokenTable
 from qkv.nn.where import Where
 from qkv.ops.masks import keys_mask, reach_mask
 
@@ -89,9 +89,9 @@ class Transformer(EncoderDecoder):
         super().__init__()
         self.cfg = cfg
         n_target = cfg.target_vocab_size or cfg.vocab_size
-        self.token = nn.Embedding(cfg.vocab_size, cfg.d_model, padding_idx=cfg.pad_id)
+        self.token = self._table(cfg.vocab_size, scores=cfg.tie == "all")
         if cfg.tie != "all":
-            self.target_token = nn.Embedding(n_target, cfg.d_model, padding_idx=cfg.pad_id)
+            self.target_token = self._table(n_target, scores=cfg.tie == "output")
         if cfg.tie == "none":
             self.head = nn.Linear(cfg.d_model, n_target, bias=False)
         if cfg.logits_bias:
@@ -101,6 +101,10 @@ class Transformer(EncoderDecoder):
         self.decoder = self._stack(cfg.n_decoder_layers, crosses=True)
         self.drop = nn.Dropout(cfg.dropout)
         self._draw_weights()
+
+    def _table(self, n_tokens: int, *, scores: bool) -> nn.Embedding:
+        kind = TokenTable if scores else nn.Embedding
+        return kind(n_tokens, self.cfg.d_model, padding_idx=self.cfg.pad_id)
 
     def _stack(self, n_layers: int, *, crosses: bool) -> Stack:
         cfg, norm = self.cfg, partial(nn.LayerNorm, eps=self.cfg.eps)
@@ -160,7 +164,7 @@ class Transformer(EncoderDecoder):
         x = self.decoder(x, where, None, Where(mask=keys_mask(state.source_mask)), state.caches)
         return self._logits(x[:, 0])
 
-    def _embed(self, table: nn.Embedding, ids: Int[Tensor, "b t"], at: Int[Tensor, "#b t"]) -> Float[Tensor, "b t m"]:
+    def _embed(self, table: nn.Module, ids: Int[Tensor, "b t"], at: Int[Tensor, "#b t"]) -> Float[Tensor, "b t m"]:
         if ids.size(1) > self.cfg.max_len:
             raise ShapeError(
                 f"Input has {ids.size(1)} tokens; this model has {self.cfg.max_len} positions. Shorten or split it."
@@ -168,12 +172,14 @@ class Transformer(EncoderDecoder):
         x = table(ids)
         return self.drop(self.positions(x * self.cfg.d_model**0.5 if self.cfg.scale_embed else x, at))
 
-    def _target_table(self) -> nn.Embedding:
+    def _target_table(self) -> Any:
         return self.token if self.cfg.tie == "all" else self.target_token
 
     def _logits(self, x: Float[Tensor, "*b m"]) -> Float[Tensor, "*b v"]:
-        table = self.head if self.cfg.tie == "none" else self._target_table()
-        return F.linear(x, table.weight, self.logits_bias.squeeze(0) if self.cfg.logits_bias else None)
+        bias = self.logits_bias.squeeze(0) if self.cfg.logits_bias else None
+        if self.cfg.tie != "none":
+            return self._target_table().logits(x, bias)
+        return self.head(x) if bias is None else self.head(x) + bias
 
 
 def maps(cfg: Config) -> tuple[MapSpec, ...]:
