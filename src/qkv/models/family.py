@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Int
 from torch import Tensor, nn
@@ -48,6 +48,7 @@ class Family:
     formats: Mapping[str, Format] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Decoding(Protocol):
     """The state of an unfinished decode: what was read of the sources and what was written so far."""
 

@@ -133,7 +133,7 @@ def show_lineage(rows: "Sequence[Row]") -> RenderableType:
     """Return the lineage's rows, and how many stand where."""
     table = _table("#", "item", "status", "shown by", right=(0,))
     for row in rows:
-        table.add_row(str(row.id), row.title, row.status, row.proof or "")
+        table.add_row(str(row.id), Text(row.title), row.status, Text(row.proof))
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.status] = counts.get(row.status, 0) + 1
