@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -28,17 +29,23 @@ class Seen:
 
     def weights(self, layer: int, kind: Literal["self", "cross"] = "cross", stream: str = "target") -> Tensor:
         """Return the weights (b, h, t, s) of the one pass that was watched; `stream` is that of the queries."""
-        calls = self._calls[self._spec(layer, kind, stream)]
+        calls = self._calls[spec := self._spec(layer, kind, stream)]
+        if len(calls) > 1 and not spec.steps:
+            raise UnsupportedError(
+                f"{len(calls)} passes were seen, weights shows one: open a look for each, or stitch a search."
+            )
         return torch.cat(calls, 2)
 
     def stitched(self, rows: Sequence[int], layer: int, kind: Literal["self", "cross"] = "cross") -> Tensor:
         """Return the weights (h, t, s) that lay behind each token of an output that was searched for inside `look`.
 
         A beam moves between rows as the search goes on; a hypothesis knows which of the rows wrote each of its tokens.
+        Self-attention has zeros for the keys that were not there yet.
         """
         calls = self._calls[self._spec(layer, kind, "target")]
         found = [call.transpose(1, 2).flatten(0, 1)[row] for call, row in zip(calls, rows, strict=False)]
-        return torch.stack(found, 1)
+        n_keys = max(row.size(-1) for row in found)
+        return torch.stack([F.pad(row, (0, n_keys - row.size(-1))) for row in found], 1)
 
     def _spec(self, layer: int, kind: str, stream: str) -> MapSpec:
         for spec in self._calls:
@@ -57,15 +64,15 @@ def look(net: nn.Module, *, kinds: Sequence[str] = ("self", "cross")) -> Iterato
     """
     if net.training:
         raise UnsupportedError("look wants a net that is not being trained: call net.eval() first.")
+    family: Any = family_of(net)
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise UnsupportedError("Another look is open in this process: close it first.")
-    family: Any = family_of(net)
     seen, hooks = Seen(family.maps(net.cfg)), []
+    seats = [module for module in net.modules() if isinstance(module, Attend | Weigh)]
     try:
-        order: dict[nn.Module, MapSpec] = {}
-        for module in net.modules():
-            if isinstance(module, Attend | Weigh):
-                hooks.append(module.register_forward_hook(_listener(seen, order, kinds)))
+        for seat, spec in zip(seats, seen.maps, strict=True):
+            if spec.kind in kinds:
+                hooks.append(seat.register_forward_hook(_listener(seen, spec)))
         with torch.compiler.set_stance("force_eager"):
             yield seen
     finally:
@@ -74,14 +81,12 @@ def look(net: nn.Module, *, kinds: Sequence[str] = ("self", "cross")) -> Iterato
         _ONE_AT_A_TIME.release()
 
 
-def _listener(seen: Seen, order: dict[nn.Module, MapSpec], kinds: Sequence[str]) -> Any:
-    """Return a hook that files each call under its map: seats are met in the order of the family's list."""
+def _listener(seen: Seen, spec: MapSpec) -> Any:
+    """Return a hook that files each call of a seat under its map."""
 
     def listen(seat: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        spec = order.setdefault(seat, seen.maps[len(order)] if seat not in order else order[seat])
-        if spec.kind in kinds:
-            weights = output[1][:, None] if isinstance(seat, Weigh) else _weights(seat, *inputs)
-            seen._calls.setdefault(spec, []).append(weights.detach())
+        weights = output[1][:, None] if isinstance(seat, Weigh) else _weights(seat, *inputs)
+        seen._calls.setdefault(spec, []).append(weights.detach())
 
     return listen
 
