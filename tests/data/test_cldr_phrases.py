@@ -1,4 +1,5 @@
 import pytest
+from babel import Locale
 from babel.lists import format_list
 from babel.localedata import locale_identifiers
 
@@ -30,11 +31,14 @@ def test_lists_equal_babels_in_every_locale():
             assert [joined[a : a + len(t)] for a, t in zip(starts, texts, strict=False)] == texts[:k], name
 
 
-def test_links_move_along_even_where_the_list_begins_with_a_word():
+def test_links_move_along_also_where_a_list_begins_with_a_word(monkeypatch: pytest.MonkeyPatch):
     pairs = [Pair("one", "un", (Link((0, 3), (0, 2)),)), Pair("5 two", "deux 5", (Link((2, 5), (0, 4)),))]
-    amharic = find_locale("am")
-    joined = join_pairs(pairs * 2, Joiner(find_locale("en")), Joiner(amharic))
+    english = Joiner(find_locale("en"))
+    both = {"2": "both {0} and {1}", "start": "all of {0}, {1}", "middle": "{0}, {1}", "end": "{0} and {1}!"}
+    monkeypatch.setattr(Locale, "list_patterns", {"standard": both})
+    joined = join_pairs(pairs * 2, english, Joiner(find_locale("en")))
     assert joined.source == "one, 5 two, one, and 5 two"
+    assert joined.target == "all of un, deux 5, un and deux 5!"
     assert joined.links is not None
     assert [joined.source[slice(*link.source)] for link in joined.links] == ["one", "two", "one", "two"]
     assert [joined.target[slice(*link.target)] for link in joined.links] == ["un", "deux", "un", "deux"]

@@ -71,7 +71,7 @@ class Numbers:
             return None
         if source.spans and target.spans:
             return Pair(source.text, target.text, align(source, target))
-        whole = Link((0, len(source.text)), (0, len(target.text)))
+        whole = Link((0, len(source.text)), (0, len(target.text)))  # one side says number and unit in one word
         return Pair(source.text, target.text, (whole,))
 
 
