@@ -1,5 +1,6 @@
 """A model as people use it: a net with its tokenizers and its card; text in, text out, folders both ways."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import torch
 
 from qkv.base import files
 from qkv.base.config import from_dict, to_dict
-from qkv.base.errors import ConfigError, DataError, UnsupportedError
+from qkv.base.errors import ConfigError, DataError, UnsupportedError, WeightsError
 from qkv.evaluation.translation import Translated, translate_texts
 from qkv.models import FAMILIES, family_of, get_family
 from qkv.models.family import EncoderDecoder, Family, Format
@@ -22,6 +23,19 @@ from qkv.weights.files import read_safetensors, write_safetensors
 from qkv.weights.rules import read_state, same, write_state
 
 FORMAT_VERSION = 1
+WEIGHTS, TOKENIZER, SOURCE, TARGET = "model.safetensors", "tokenizer.json", "source.json", "target.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What our config.json says: the net's settings, facts that travel with it, and the hashes of the files beside."""
+
+    format: Literal["qkv"] = "qkv"
+    format_version: int = FORMAT_VERSION
+    family: str
+    config: dict
+    card: dict
+    sha256: dict
 
 
 @dataclass(slots=True)
@@ -69,32 +83,39 @@ class Model:
         )
 
     def save(self, folder: Path | str, *, format: Literal["qkv", "hf"] = "qkv") -> None:
-        """Write the model's files into a folder: ours, or the public format of the family where it has one."""
+        """Write the model's files into a folder: ours, or the public format of the family where it has one.
+
+        config.json comes last, with the hashes of the others: a folder that was not written to its end does not load.
+        """
         folder = Path(folder)
         files.make_folder(folder)
         state = self.net.state_dict()
         if format == "qkv":
-            header = {"format": "qkv", "format_version": FORMAT_VERSION, "family": self.family.name}
-            files.write_json(folder / "config.json", {**header, "config": to_dict(self.net.cfg), "card": self.card})
-            write_safetensors(folder / "model.safetensors", state)
-            self._save_tokenizers(folder)
+            names = [WEIGHTS, *self._save_tokenizers(folder)]
+            write_safetensors(folder / WEIGHTS, state)
+            header = Header(
+                family=self.family.name,
+                config=to_dict(self.net.cfg),
+                card=self.card,
+                sha256={name: _digest(folder / name) for name in names},
+            )
+            files.write_json(folder / "config.json", to_dict(header))
             return
         if "hf" not in self.family.formats:
             raise UnsupportedError(f'{self.family.name} has no public format "hf": save it with format="qkv".')
         public = self.family.formats["hf"]
-        files.write_json(folder / "config.json", public.write_config(self.net.cfg))
         tensors = write_state(public.rules(self.net.cfg), state, where=str(folder))
-        write_safetensors(folder / "model.safetensors", tensors)
+        write_safetensors(folder / WEIGHTS, tensors)
         save_marian(folder, self.source, self.target)
+        files.write_json(folder / "config.json", public.write_config(self.net.cfg))
 
-    def _save_tokenizers(self, folder: Path) -> None:
+    def _save_tokenizers(self, folder: Path) -> list[str]:
         if not isinstance(self.source, Tokenizer) or not isinstance(self.target, Tokenizer):
             raise UnsupportedError('SentencePiece tokenizers are saved with format="hf" only.')
-        if self.source is self.target:
-            self.source.save(folder / "tokenizer.json")
-        else:
-            self.source.save(folder / "source.json")
-            self.target.save(folder / "target.json")
+        both = {TOKENIZER: self.source} if self.source is self.target else {SOURCE: self.source, TARGET: self.target}
+        for name, tokenizer in both.items():
+            tokenizer.save(folder / name)
+        return list(both)
 
 
 def load(folder: Path | str) -> Model:
@@ -129,8 +150,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path} holds a {type(config).__name__}, wanted an object with settings.")
     return config
@@ -142,15 +165,23 @@ def _load_own(folder: Path, config: Mapping[str, Any]) -> Model:
         raise ConfigError(
             f"{where}: format_version {config.get('format_version')} is not the one this qkv reads ({FORMAT_VERSION})."
         )
-    family = get_family(config.get("family", ""))
-    cfg = from_dict(family.config, config.get("config", {}), where)
-    theirs = read_safetensors(folder)
-    net = _fill(family, cfg, None, theirs, folder)
-    if (folder / "tokenizer.json").is_file():
-        both = Tokenizer.load(folder / "tokenizer.json")
-        return Model(net, both, both, dict(config.get("card", {})))
-    source, target = Tokenizer.load(folder / "source.json"), Tokenizer.load(folder / "target.json")
-    return Model(net, source, target, dict(config.get("card", {})))
+    header = from_dict(Header, config, where)
+    family = get_family(header.family)
+    net = _fill(family, from_dict(family.config, header.config, where), None, read_safetensors(folder), folder)
+    names = (SOURCE, TARGET) if SOURCE in header.sha256 else (TOKENIZER,)
+    tokenizers = [Tokenizer.load(folder / name) for name in names]
+    for name in (WEIGHTS, *names):
+        if header.sha256.get(name) != _digest(folder / name):
+            raise WeightsError(
+                f"{folder / name} is not the file that config.json was written with (its SHA-256 differs): it is "
+                "damaged, or of another model. Copy the whole folder again."
+            )
+    return Model(net, tokenizers[0], tokenizers[-1], header.card)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fill(

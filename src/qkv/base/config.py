@@ -3,11 +3,21 @@
 import dataclasses
 import types
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from qkv.base.errors import ConfigError, nearest
 
 T = TypeVar("T")
+RANGES: dict[str, tuple[float, float]] = {
+    "n_*": (1, 1024),
+    "d_*": (1, 2**20),
+    "max_len": (1, 2**20),
+    "*vocab_size": (1, 2**24),
+    "*_id": (0, 2**24),
+    "dropout*": (0, 1),
+    "eps": (0, 1),
+}
 
 
 def to_dict(cfg: Any) -> dict[str, Any]:
@@ -89,3 +99,19 @@ def choose(name: str, value: str, allowed: Mapping[str, T], where: str) -> T:
     if value not in allowed:
         raise ConfigError(f'{where}: {name} "{value}" is not one of {", ".join(allowed)}.{nearest(value, allowed)}')
     return allowed[value]
+
+
+def check_ranges(cfg: Any) -> None:
+    """Raise ConfigError that lists every number no net can have: the house's names say which are counts, widths, rates.
+
+    Files ask for as much as they like: these bounds are met before anything is built.
+    """
+    faults = []
+    for name, value in to_dict(cfg).items():
+        for pattern, (low, high) in RANGES.items():
+            if fnmatchcase(name, pattern) and not low <= value <= high:
+                faults.append(f"{name} is {value}; it must be from {low:,} to {high:,}")
+        if name.endswith("_id") and value >= cfg.vocab_size:
+            faults.append(f"{name} is {value}, outside the vocabulary ({cfg.vocab_size:,})")
+    if faults:
+        raise ConfigError("; ".join(faults) + ".")

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from qkv.base.errors import DataError
+from qkv.base.errors import DataError, ShapeError
 from qkv.data.pairs import Pair, token_links
 from qkv.generation.search import Hypothesis, beam_search, greedy
 from qkv.inside.look import Seen, look
@@ -52,7 +52,7 @@ def translate_texts(
 
     beams: 1 is greedy. max_tokens: of one translation, twice the source's length and twenty more unless given.
     """
-    encoded = [task.encode_source(text) for text in texts]
+    encoded = _encode(task, texts)
     out: list[Translated | None] = [None] * len(texts)
     for indices in _by_length([len(ids) for ids in encoded], beams):
         source, mask = task.sources([encoded[i] for i in indices])
@@ -63,6 +63,16 @@ def translate_texts(
             layers = _stitch(net, seen, one, len(encoded[i])) if seen else None
             out[i] = Translated(text=task.decode(one.ids), score=one.score, ids=one.ids, weights=layers)
     return [done for done in out if done is not None]
+
+
+def _encode(task: Translation, texts: Sequence[str]) -> list[list[int]]:
+    encoded = []
+    for i, text in enumerate(texts, 1):
+        try:
+            encoded.append(task.encode_source(text))
+        except ShapeError as error:
+            raise ShapeError(f"Text {i} of {len(texts)}: {error}") from None
+    return encoded
 
 
 def _stitch(net: EncoderDecoder, seen: Seen, found: Hypothesis, n_source: int) -> dict[int, Float[np.ndarray, "h t s"]]:

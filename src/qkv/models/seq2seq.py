@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from qkv.base.config import check_ranges
 from qkv.base.errors import ConfigError
 from qkv.models.family import EncoderDecoder, Family, MapSpec
 from qkv.nn.recurrent import CELLS, BidirectionalEncoder, State
@@ -39,6 +40,7 @@ class Config:
     end_id: int = 3
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.attention == "dot" and self.d_decoder != 2 * self.d_encoder:
             raise ConfigError(
                 f'attention "dot" needs d_decoder ({self.d_decoder}) = 2 * d_encoder ({2 * self.d_encoder}); '

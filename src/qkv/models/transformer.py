@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from qkv.base.config import check_ranges
 from qkv.base.errors import ConfigError, ShapeError
 from qkv.models.family import EncoderDecoder, Family, Format, MapSpec
 from qkv.models.transformer_files import ALIASES, from_hf, rules, to_hf
@@ -55,6 +56,7 @@ class Config:
     end_id: int = 3
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.d_model % self.n_heads or self.d_model % 2:
             raise ConfigError(f"d_model ({self.d_model}) must be even and a multiple of n_heads ({self.n_heads}).")
         if self.tie == "all" and self.target_vocab_size not in (None, self.vocab_size):

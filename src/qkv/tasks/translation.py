@@ -1,7 +1,7 @@
 """Translation: pairs of strings become batches, batches a loss, ids strings again."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,6 +13,7 @@ from qkv.models.family import EncoderDecoder
 from qkv.ops.losses import token_loss
 
 
+@runtime_checkable
 class Encoded(Protocol):
     """What a tokenizer makes of a string: ids, and the characters each stands for."""
 
@@ -20,6 +21,7 @@ class Encoded(Protocol):
     spans: list[tuple[int, int]]
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Strings to ids and back: any of the tokenizers of `qkv.text`."""
 
