@@ -12,7 +12,6 @@ process, or runs out of space, at the n-th operation.
 import hashlib
 import json
 import os
-import os as disk
 import re
 import secrets
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from qkv.base.errors import ConfigError, DataError, QkvError, WeightsError
 
+disk = os
 MANIFEST = "manifest.json"
 _BINARY = getattr(os, "O_BINARY", 0)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
@@ -229,8 +229,8 @@ def _write(path: Path, flags: int, data: bytes) -> None:
 
 def _digest(path: Path, *, flush: bool) -> str:
     """Return a file's SHA-256; with `flush`, wait until the disk has it (Windows flushes only writable handles)."""
-    mode = os.O_RDWR if flush and os.name == "nt" else os.O_RDONLY
-    with disk.fdopen(disk.open(path, mode | _BINARY), "rb", buffering=0) as file:
+    mode = "r+b" if flush and os.name == "nt" else "rb"
+    with open(path, mode, buffering=0, opener=disk.open) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         if flush:
             disk.fsync(file.fileno())

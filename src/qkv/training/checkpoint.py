@@ -131,12 +131,15 @@ def _read(folder: Path, step: int, extra: Mapping[str, object]) -> TrainingState
         raise WeightsError(
             f"{folder} says format {extra.get('format')}, step {extra.get('step')}: not format {FORMAT}, step {step}."
         )
-    content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     tensors = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        loaded = {name: tensor.clone() for name, tensor in load_file(path).items()}
-        tensors[path.stem] = loaded | {twin: loaded[name] for twin, name in content["twins"][path.stem].items()}
-    return TrainingState(step=step, tensors=tensors, facts=content["facts"])
+    try:
+        content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.safetensors")):
+            loaded = {name: tensor.clone() for name, tensor in load_file(path).items()}
+            tensors[path.stem] = loaded | {twin: loaded[name] for twin, name in content["twins"][path.stem].items()}
+        return TrainingState(step=step, tensors=tensors, facts=content["facts"])
+    except (ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
+        raise WeightsError(f"{folder} is whole, but no checkpoint that this version reads: {error!r:.200}.") from error
 
 
 def _steps(folder: Path) -> dict[int, Path]:
