@@ -15,13 +15,16 @@ from babel.dates import DateTimeFormat, get_date_format, tokenize_pattern
 from qkv.data.cldr_phrases import Phrase, align
 from qkv.data.pairs import Pair
 
-FIRST, LAST = date(1900, 1, 1), date(2099, 12, 31)
+# Two thousand years, so that no digit of a year can be told from another: between 1900 and 2099 a 9 betrays the 1
+# before it, and a translator that looks at the 9 for both is right, while its alignment is wrong. Every eleventh day,
+# as 11 is prime to 7: all weekdays, months and days come.
+FIRST, LAST, STRIDE = date(1000, 1, 1), date(2999, 12, 31), 11
 # CLDR's full format has the weekday, the long one has not: to translate both, a model must look whether it is
 # there. The medium and short formats leave out what a translation needs ("3/4/15" is March or April).
 Style = Literal["full", "long"]
 STYLES: tuple[Style, ...] = ("full", "long")
 
-_DAYS = [FIRST + timedelta(days) for days in range((LAST - FIRST).days + 1)]
+_DAYS = [FIRST + timedelta(days) for days in range(0, (LAST - FIRST).days + 1, STRIDE)]
 _FIELDS: dict[str, tuple[str, Callable[[date], int]]] = {
     "E": ("weekday", date.weekday),
     "c": ("weekday", date.weekday),
@@ -67,12 +70,12 @@ class DateWriter:
 
 def _texts(locale: Locale, field: str, number: Callable[[date], int]) -> dict[int, str]:
     """Return what Babel writes for each value of a field."""
-    shown = {number(day): day for day in _DAYS if day.year == FIRST.year or day.month == day.day == 1}
+    shown = {number(day): day for day in _DAYS}
     return {value: DateTimeFormat(day, locale)[field] for value, day in shown.items()}
 
 
 class Dates:
-    """All days of 1900 to 2099, each in the full format (with the weekday) and in the long one.
+    """Every eleventh day of the years 1000 to 2999, each in the full format (with the weekday) and in the long one.
 
     A style counts only where both locales write the same fields: Malay in Brunei has no weekday in its full format,
     and a translation from it would have to work the weekday out.

@@ -235,11 +235,11 @@ def maps(cfg: Config) -> tuple[MapSpec, ...]:
 
 
 _TINY = Config(
-    vocab_size=1000, target_vocab_size=1000, d_embed=64, d_encoder=96, d_decoder=128, d_attention=64, d_readout=64
+    vocab_size=1000, target_vocab_size=1000, d_embed=64, d_encoder=48, d_decoder=128, d_attention=64, d_readout=64
 )
 
 SIZES = {
-    "rnn-tiny": replace(_TINY, attention="none", d_decoder=140),
+    "rnn-tiny": replace(_TINY, attention="none", d_decoder=132),
     "bahdanau-tiny": _TINY,
     "luong-tiny": replace(_TINY, attention="general", cell="lstm"),
     "rnnsearch-50": Config(vocab_size=30_000, target_vocab_size=30_000),
