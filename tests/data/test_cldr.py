@@ -27,7 +27,7 @@ def test_no_date_of_the_test_split_is_in_a_training_string():
 
 def test_single_items_are_all_there_once():
     pairs = load_cldr("cldr:dates", "en", "fr", split="test")
-    assert len(pairs) == len({pair.source for pair in pairs}) > 7000
+    assert len(pairs) == len({pair.source for pair in pairs}) > 6000
     assert load_cldr("dates", "en", "fr", split="test", n=10) == pairs[:10]
     assert [p.source for p in load_cldr("dates", "en", "fr", split="test", seed=1)] != [p.source for p in pairs]
 
