@@ -69,6 +69,7 @@ Source = Annotated[str | None, Parameter(name="--from", help="Locale of cldr: so
 Target = Annotated[str | None, Parameter(name="--to", help="Locale of cldr: targets (fr).")]
 Beams = Annotated[int, Parameter(help="Beams of the search; 1 is greedy.")]
 Penalty = Annotated[float, Parameter(help="A score is log-probability / length ** this.")]
+Dtype = Annotated[Literal["fp32", "bf16"], Parameter(help="bf16 packs the net for fast inference.")]
 NO_OUTPUT = Output()
 NO_OPTIONS = Training()
 
@@ -128,6 +129,7 @@ def translate(
     length_penalty: Penalty = 1.0,
     max_tokens: Annotated[int | None, Parameter(help="Of one translation (twice the source's and 20).")] = None,
     alignment: Annotated[bool, Parameter(negative="", help="Draw what the decoder looked at.")] = False,
+    dtype: Dtype = "fp32",
     output: Flags = NO_OUTPUT,
 ) -> None:
     """Translate texts; results come in their order, one per line."""
@@ -141,6 +143,7 @@ def translate(
         length_penalty=length_penalty,
         max_tokens=max_tokens,
         alignment=alignment,
+        dtype=dtype,
     )
     _show(done, show_translations, output)
 
@@ -158,6 +161,7 @@ def evaluate(
     beams: Beams = 4,
     length_penalty: Penalty = 1.0,
     on_bad: Annotated[Literal["raise", "skip"], Parameter(help="What to do with bad rows.")] = "raise",
+    dtype: Dtype = "fp32",
     output: Flags = NO_OUTPUT,
 ) -> None:
     """Score a translator: exact match, chrF, BLEU, by length, and alignment error where gold is known."""
@@ -174,6 +178,7 @@ def evaluate(
         beams=beams,
         length_penalty=length_penalty,
         on_bad=on_bad,
+        dtype=dtype,
     )
     _show(report, show_report, output)
 

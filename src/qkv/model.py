@@ -16,6 +16,7 @@ from qkv.evaluation.translation import Translated, translate_texts
 from qkv.models import FAMILIES, family_of, get_family
 from qkv.models.family import EncoderDecoder, Family, Format
 from qkv.nn.embed import fill_buffers
+from qkv.nn.packed import pack
 from qkv.tasks.translation import Codec, Translation
 from qkv.text.sentencepiece import load_marian, save_marian
 from qkv.text.tokenizer import Tokenizer
@@ -81,6 +82,11 @@ class Model:
             max_tokens=max_tokens,
             weights=weights,
         )
+
+    def packed(self, dtype: Literal["fp32", "bf16"]) -> "Model":
+        """Return a copy for inference alone, faster on a CPU; "bf16" also halves its bytes and keeps three digits."""
+        net: Any = pack(self.net, torch.bfloat16 if dtype == "bf16" else torch.float32)
+        return Model(net, self.source, self.target, self.card)
 
     def save(self, folder: Path | str, *, format: Literal["qkv", "hf"] = "qkv") -> None:
         """Write the model's files into a folder: ours, or the public format of the family where it has one.

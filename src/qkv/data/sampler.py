@@ -8,7 +8,7 @@ included; then the batches are shuffled. So a batch holds samples of like length
 import multiprocessing.resource_tracker
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import tee
 from typing import Any, NamedTuple
@@ -93,7 +93,7 @@ def load(
     *,
     workers: int = 0,
     collate: Callable[[list[Any]], Any],
-) -> Iterator[tuple[Cursor, Any]]:
+) -> Generator[tuple[Cursor, Any], None, None]:
     """Yield collated batches without end from a place on, each with the place after it.
 
     The stream is the same for any number of workers. With workers, data set and collate travel to other processes by

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,14 +76,18 @@ Event = Began | Stepped | Validated | Saved | Noticed
 
 @dataclass(slots=True)
 class Progress:
-    """Where a training stands, beside its tensors."""
+    """Where a training stands, beside its tensors.
+
+    stale: validations since the best one. skipped: the places after the batches of the steps that were skipped since
+    the last sound one.
+    """
 
     step: int = 0
     cursor: Cursor = START
     best: float = math.inf
     best_step: int = 0
     stale: int = 0
-    skips: int = 0
+    skipped: list[Cursor] = field(default_factory=list)
 
 
 class Training:
@@ -122,22 +126,26 @@ class Training:
                 self.ema.restore(state.tensors["ema"], facts["ema_updates"])
             self.best = dict(state.tensors.get("best", {}))
             at = facts["progress"]
-            self.at = Progress(**{**at, "cursor": Cursor(*at["cursor"]), "best": float(at["best"])})
+            places = {"cursor": Cursor(*at["cursor"]), "skipped": [Cursor(*place) for place in at["skipped"]]}
+            self.at = Progress(**{**at, **places, "best": float(at["best"])})
         self.log.cut_after(self.at.step)
         return notes
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Generator[Event, None, None]:
         """Train to the last step, yielding what happens; leave the best weights (or the last) in the net.
 
         SIGTERM or Ctrl-C finishes the step, writes a checkpoint and raises Stopped.
         """
-        yield Began(self.folder.name, self.at.step, self.recipe.steps)
-        with graceful() as stop:
-            stream = load(
-                self.examples, self.sampler, self.at.cursor, workers=self.recipe.workers, collate=self.task.batch
+        recipe = self.recipe
+        yield Began(self.folder.name, self.at.step, recipe.steps)
+        if recipe.warmup > recipe.steps:
+            yield Noticed(
+                f"warmup ({recipe.warmup}) is longer than the run ({recipe.steps} steps): lr is never reached."
             )
-            while self.at.step < self.recipe.steps and not self._stale():
-                micro = [next(stream) for _ in range(self.recipe.accumulate)]
+        stream = load(self.examples, self.sampler, self.at.cursor, workers=recipe.workers, collate=self.task.batch)
+        with closing(stream), graceful() as stop:
+            while self.at.step < recipe.steps and not self._stale():
+                micro = [next(stream) for _ in range(recipe.accumulate)]
                 stepped = self._step(micro)
                 yield stepped
                 yield from self._after(stepped)
@@ -155,7 +163,7 @@ class Training:
         if step % recipe.log_every == 0 or last or stepped.skipped:
             self.log.add({**stepped._asdict(), "tokens_per_s": stepped.n_tokens / stepped.seconds})
         if stepped.skipped:
-            yield Noticed(f"Step {step} was skipped: its loss ({stepped.loss}) or gradient is not a finite number.")
+            yield from self._tell_skip(stepped)
         if step % recipe.validate_every == 0 or last:
             yield self._validate()
         if step % recipe.checkpoint_every == 0 or last or self._stale():
@@ -180,12 +188,12 @@ class Training:
         lr = learning_rate(recipe, step, getattr(self.net.cfg, "d_model", None))
         skipped = not (math.isfinite(total) and math.isfinite(norm))
         if skipped:
-            self._count_skip(micro)
+            self.at.skipped += [cursor for cursor, _ in micro]
         else:
             for group in self.optimiser.param_groups:
                 group["lr"] = lr
             self.optimiser.step()
-            self.at.skips = 0
+            self.at.skipped = []
             if self.ema:
                 self.ema.update()
         self.optimiser.zero_grad()
@@ -193,13 +201,18 @@ class Training:
         seconds = time.perf_counter() - begun
         return Stepped(step, total / n_tokens, plain / n_tokens, lr, norm, n_tokens, seconds, skipped)
 
-    def _count_skip(self, micro: Sequence[tuple[Cursor, Any]]) -> None:
-        self.at.skips += 1
-        if self.at.skips >= MOST_SKIPS:
-            where = ", ".join(f"epoch {cursor.epoch} batch {cursor.batch - 1}" for cursor, _ in micro)
+    def _tell_skip(self, stepped: Stepped) -> Iterator[Noticed]:
+        """Say that a step was skipped, and where its data stands; too many running end the training."""
+        where = ", ".join(f"epoch {cursor.epoch} batch {cursor.batch - 1}" for cursor in self.at.skipped)
+        yield Noticed(
+            f"Step {stepped.step} was skipped: its loss ({stepped.loss}) or gradient ({stepped.norm}) is not a finite "
+            f"number. Skipped running: {where}."
+        )
+        if len(self.at.skipped) >= MOST_SKIPS * self.recipe.accumulate:
             raise DivergedError(
-                f"The loss was not finite {MOST_SKIPS} steps running, last at step {self.at.step + 1} ({where}). "
-                f"The checkpoints in {self.folder} are from before. Lower --lr, or look at these examples."
+                f"The loss or its gradient was not finite {MOST_SKIPS} steps running, last at step {stepped.step}: "
+                f"{where}. The checkpoints in {self.folder} are sound. Start anew with a lower --lr, or look at these "
+                "examples."
             )
 
     def _validate(self) -> Validated:
@@ -246,5 +259,5 @@ class Training:
             "best": repr(at.best),  # infinity is no JSON
             "best_step": at.best_step,
             "stale": at.stale,
-            "skips": at.skips,
+            "skipped": [list(cursor) for cursor in at.skipped],
         }

@@ -1,5 +1,6 @@
 """How a net is trained: every number that decides the result, in one place that can be saved and read back."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,8 +48,12 @@ class Recipe:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.keep < 2:
             raise ConfigError(f"keep is {self.keep}; at least 2 checkpoints are kept, in case one is damaged.")
-        for name in ("smoothing", "ema"):
+        for name in ("smoothing", "ema", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be in [0, 1).")
-        if self.lr <= 0:
-            raise ConfigError(f"lr is {self.lr}; it must be above 0.")
+        for name in ("weight_decay", "clip", "patience", "workers"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
+        for name in ("lr", "adam_eps"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0.")

@@ -9,17 +9,18 @@ from qkv.verbs.settings import TrainSettings
 
 CARD = """# {model} trained on {data}
 
-A {family} net with {parameters:,} parameters, trained by qkv to translate {source} into {target}.
+A {family} net with {parameters:,} parameters, trained by qkv to translate {what}.
 
 | | |
 |--|--|
-| data | {data}, items {items}, {tokenizer} tokens, vocabulary {vocab_size:,} |
+| data | {data}, {tokenizer} tokens, vocabulary {vocab_size:,} |
 | training | {step} steps of at most {tokens:,} tokens, seed {seed} |
 | best validation loss | {best:.4f} nats per token, at step {best_step} |
+| weights | of step {kept}{averaged} |
 
 ```
 qkv translate {folder} "..."
-qkv evaluate {folder} test.tsv
+qkv evaluate {folder} {test}
 qkv train --config {folder}/run.json --out ANOTHER    # the same training again
 ```
 
@@ -31,14 +32,14 @@ the training in metrics.jsonl.
 def write_card(folder: Path, model: Model, settings: TrainSettings, at: Progress) -> None:
     """Write README.md into a run's folder."""
     recipe = settings.recipe
+    built_in = settings.data.startswith("cldr:")
+    lists = f"lists of {settings.items} items of {settings.data} from {settings.source} to {settings.target}"
     text = CARD.format(
         model=settings.model,
         data=settings.data,
         family=model.family.name,
         parameters=sum(p.numel() for p in model.net.parameters()),
-        source=settings.source,
-        target=settings.target,
-        items=settings.items,
+        what=lists if built_in else f"as the pairs of {settings.data} do",
         tokenizer=settings.tokenizer,
         vocab_size=model.net.cfg.vocab_size,
         step=at.step,
@@ -46,6 +47,9 @@ def write_card(folder: Path, model: Model, settings: TrainSettings, at: Progress
         seed=recipe.seed,
         best=at.best,
         best_step=at.best_step,
+        kept=at.best_step if recipe.patience else at.step,
+        averaged=f", averaged with decay {recipe.ema}" if recipe.ema else "",
         folder=folder,
+        test=settings.data if built_in else "test.tsv",
     )
     files.write_text(folder / "README.md", text)

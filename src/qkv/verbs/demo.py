@@ -8,10 +8,10 @@ from qkv.data.pairs import Pair, token_links
 from qkv.data.translation import Splits
 from qkv.evaluation.translation import Report, Translated, cross_maps, score_translations
 from qkv.inside.figures import Alignment, draw_alignments
-from qkv.text.tokenizer import Tokenizer, train_tokenizer
+from qkv.text.tokenizer import Tokenizer
 from qkv.training.recipe import Recipe
 from qkv.verbs.settings import TrainSettings, free_folder
-from qkv.verbs.train import OnEvent, Trained, fit, look_through, open_settings_data
+from qkv.verbs.train import OnEvent, Trained, fit, learn_tokenizer, look_through, open_settings_data
 from qkv.verbs.translate import align
 
 RECIPE = Recipe(
@@ -77,7 +77,7 @@ def demo(
     folder = free_folder(out, f"demo-{source}-{target}")
     first = TrainSettings(model=SHOWN[0], data="cldr:dates", source=source, target=target, items=items)
     splits = open_settings_data(first)
-    tokenizer = train_tokenizer("words", (text for pair in splits.train for text in (pair.source, pair.target)))
+    tokenizer = learn_tokenizer(first, splits)
     on_event(look_through(first, splits, tokenizer))
     contestants, runs, outputs = [], {}, {}
     for name, recipe in CONTESTANTS.items():

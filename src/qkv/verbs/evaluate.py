@@ -6,7 +6,9 @@ from typing import Literal
 from qkv.data.parallel import read_pairs
 from qkv.data.translation import N_HELD_OUT, cldr_pairs
 from qkv.evaluation.translation import Report, score_translations
-from qkv.model import Model, load
+from qkv.model import Model
+from qkv.verbs.settings import refuse_idle
+from qkv.verbs.translate import open_model
 
 
 def evaluate(
@@ -20,12 +22,14 @@ def evaluate(
     beams: int = 4,
     length_penalty: float = 1.0,
     on_bad: Literal["raise", "skip"] = "raise",
+    dtype: Literal["fp32", "bf16"] = "fp32",
 ) -> Report:
     """Translate the test pairs of `data` (a parallel file, or cldr:dates and the like) and score them.
 
-    Locales and items of a built-in set are those the model was trained on, unless given.
+    Locales and items of a built-in set are those the model was trained on, unless given. dtype: as for `translate`.
     """
-    model = model if isinstance(model, Model) else load(model)
+    refuse_idle(data, {"source": source, "target": target, "items": items})
+    model = open_model(model, dtype)
     if data.startswith("cldr:"):
         card = {"source": "en", "target": "fr", "items": "1-1", **model.card}
         pairs = cldr_pairs(

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
+from qkv.base import files
 from qkv.base.config import from_dict
 from qkv.base.errors import ConfigError
 from qkv.training.recipe import Recipe
@@ -20,7 +21,7 @@ class TrainSettings:
 
     model: a size, such as "bahdanau-tiny". data: a parallel file, or cldr:dates, cldr:numbers, cldr:names; then source,
     target (locales), items (how many are joined, "1-3") and n_examples choose what is made. tokenizer: how both sides
-    are cut; vocab_size bounds bpe. dropout: the net's own, in place of the size's.
+    are cut; vocab_size bounds their tokens. dropout: the net's own, in place of the size's.
     """
 
     model: str
@@ -37,6 +38,9 @@ class TrainSettings:
     recipe: Recipe = Recipe()  # noqa: RUF009 - frozen
 
 
+MAKES_CLDR = {"source": "--from", "target": "--to", "items": "--items", "n_examples": "--n-examples"}
+
+
 def merge(*layers: Mapping[str, Any], where: str) -> TrainSettings:
     """Join layers of options, later ones win; those of the recipe may stand beside the others. Strict on names."""
     recipe_names = {field.name for field in dataclasses.fields(Recipe)}
@@ -44,9 +48,15 @@ def merge(*layers: Mapping[str, Any], where: str) -> TrainSettings:
     recipe: dict[str, Any] = {}
     for layer in layers:
         given = {k: v for k, v in layer.items() if v is not None}
-        recipe |= given.pop("recipe", {})
+        inner = given.pop("recipe", {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f'{where}: "recipe" is {inner!r}, wanted a table of settings.')
+        recipe |= inner
         recipe |= {k: given.pop(k) for k in list(given) if k in recipe_names}
         outer |= given
+    missing = [name for name in ("model", "data") if name not in outer]
+    if missing:
+        raise ConfigError(f"{where}: no {' and no '.join(missing)}, as in: qkv train transformer-tiny names.tsv")
     return from_dict(TrainSettings, {**outer, "recipe": recipe}, where)
 
 
@@ -54,11 +64,43 @@ def read_settings(path: Path) -> dict[str, Any]:
     """Read options from a recipe in TOML, or from the run.json of a run (to repeat it)."""
     try:
         text = path.read_text(encoding="utf-8")
-        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)["settings"]
+        return tomllib.loads(text) if path.suffix == ".toml" else _read_run(text)["settings"]
     except FileNotFoundError:
-        raise ConfigError(f"No file {path}: give a recipe in TOML, or the run.json of a run.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is neither a recipe in TOML nor a run.json: {error}.") from None
+        raise ConfigError(f"There is no file {path}: give a recipe in TOML, or the run.json of a run.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError, ConfigError) as error:
+        raise ConfigError(f"{path} is neither a recipe in TOML nor a run.json: {error}") from None
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return what a run's folder says of the run; ConfigError where it is no run."""
+    path = folder / "run.json"
+    try:
+        return _read_run(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{folder} is no run: it has no run.json. Start one with: qkv train MODEL DATA.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError, ConfigError) as error:
+        raise ConfigError(f"{path} is damaged: {error}") from None
+
+
+def _read_run(text: str) -> dict[str, Any]:
+    run = json.loads(text)
+    if not isinstance(run, dict) or not isinstance(run.get("settings"), dict):
+        raise ConfigError('it holds no "settings".')
+    return run
+
+
+def refuse_idle(data: str, options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for options that would change nothing: --valid beside cldr: data, the others beside a file."""
+    built_in = data.startswith("cldr:")
+    idle = {"valid": "--valid"} if built_in else MAKES_CLDR
+    given = [spelled for name, spelled in idle.items() if options.get(name) is not None]
+    if given:
+        why = "has its own validation split" if built_in else "is a file, and they choose what cldr: data is made"
+        raise ConfigError(f"{data} takes no {' and no '.join(given)}: it {why}.")
 
 
 def free_folder(out: Path | str | None, name: str) -> Path:
@@ -67,6 +109,7 @@ def free_folder(out: Path | str | None, name: str) -> Path:
         places = (Path("runs") / (name if n == 1 else f"{name}-{n}") for n in count(1))
         return next(place for place in places if not place.exists())
     folder = Path(out)
+    files.sweep(folder)  # what a start that was killed may have left
     if (folder / "run.json").exists():
         raise ConfigError(f"{folder} holds a run already: go on with --resume {folder}, or name another --out.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

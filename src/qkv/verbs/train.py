@@ -1,9 +1,9 @@
 """Train a translator from nothing, or go on with a run that was interrupted."""
 
 import hashlib
-import json
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from qkv.base import files, seeds
 from qkv.base.config import to_dict
 from qkv.base.errors import ConfigError, DataError, ShapeError
 from qkv.base.version import __version__
+from qkv.data.lines import show
 from qkv.data.pairs import Pair
 from qkv.data.report import CheckReport, check_pairs
 from qkv.data.translation import Splits, open_splits
@@ -24,7 +25,7 @@ from qkv.tasks.translation import Example, Translation
 from qkv.text.tokenizer import Tokenizer, train_tokenizer
 from qkv.training.loop import Event, Noticed, Stepped, Training
 from qkv.verbs.card import write_card
-from qkv.verbs.settings import TrainSettings, free_folder, merge, read_settings
+from qkv.verbs.settings import TrainSettings, free_folder, merge, read_run, read_settings, refuse_idle
 
 OnEvent = Callable[[Event | CheckReport], None]
 
@@ -60,14 +61,21 @@ def train(
         if model or data or out or config or any(v is not None for v in options.values()):
             raise ConfigError("--resume takes the run's own settings; give nothing beside it.")
         return _resume(Path(resume), on_event)
-    layers: list[dict[str, Any]] = [read_settings(Path(config))] if config else []
-    settings = merge(*layers, {"model": model, "data": data, **options}, where="options")
+    recipe = read_settings(Path(config)) if config else {}
+    settings = merge(recipe, {"model": model, "data": data, **options}, where="qkv train")
+    refuse_idle(settings.data, options)
+    get_size(settings.model)  # a name that is not known is told before the data is read
     folder = free_folder(out, f"{settings.model}-{Path(settings.data.replace(':', '-')).stem}")
     splits = open_settings_data(settings)
-    texts = (text for pair in splits.train for text in (pair.source, pair.target))
-    tokenizer = train_tokenizer(settings.tokenizer, texts, settings.vocab_size)
+    tokenizer = learn_tokenizer(settings, splits)
     on_event(look_through(settings, splits, tokenizer))
     return fit(settings, splits, tokenizer, folder, on_event)
+
+
+def learn_tokenizer(settings: TrainSettings, splits: Splits) -> Tokenizer:
+    """Return one tokenizer for both sides of the training pairs."""
+    texts = (text for pair in splits.train for text in (pair.source, pair.target))
+    return train_tokenizer(settings.tokenizer, texts, settings.vocab_size)
 
 
 def look_through(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer) -> CheckReport:
@@ -97,24 +105,24 @@ def open_settings_data(settings: TrainSettings) -> Splits:
 
 def fit(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folder: Path, on_event: OnEvent) -> Trained:
     """Train from the first step in a new folder."""
+    training, task = _prepare(settings, splits, tokenizer, folder, on_event)
     files.make_folder(folder)
-    tokenizer.save(folder / "tokenizer.json")
-    training, task = _prepare(settings, splits, tokenizer, folder)
     run = {"qkv": __version__, "settings": to_dict(settings)}
-    files.write_json(folder / "run.json", {**run, "data_sha256": _hash(splits.train), "made_with": _versions()})
+    files.write_json(folder / "run.json", {**run, "data_sha256": _hash(splits), "made_with": _versions()})
+    tokenizer.save(folder / "tokenizer.json")
     return _run(training, task, settings, splits, folder, on_event)
 
 
 def _resume(folder: Path, on_event: OnEvent) -> Trained:
-    settings = merge(read_settings(folder / "run.json"), where=str(folder / "run.json"))
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    run = read_run(folder)
+    settings = merge(run["settings"], where=str(folder / "run.json"))
     splits = open_settings_data(settings)
-    if _hash(splits.train) != run["data_sha256"]:
+    if _hash(splits) != run.get("data_sha256"):
         raise ConfigError(f"{settings.data} is not the data that {folder} was trained on; put it back, or start anew.")
-    changed = [f"{key} {old} -> {_versions()[key]}" for key, old in run["made_with"].items() if _versions()[key] != old]
-    if changed:
-        on_event(Noticed(f"Equal bits are not promised: {', '.join(changed)}."))
-    training, task = _prepare(settings, splits, Tokenizer.load(folder / "tokenizer.json"), folder)
+    place = folder / "tokenizer.json"
+    if not place.exists():  # a kill came between run.json and this
+        learn_tokenizer(settings, splits).save(place)
+    training, task = _prepare(settings, splits, Tokenizer.load(place), folder, on_event)
     for note in training.resume():
         on_event(Noticed(note))
     on_event(Noticed(f"Going on after step {training.at.step} of {settings.recipe.steps}."))
@@ -122,7 +130,7 @@ def _resume(folder: Path, on_event: OnEvent) -> Trained:
 
 
 def _prepare(
-    settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folder: Path
+    settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folder: Path, on_event: OnEvent
 ) -> tuple[Training, Translation]:
     """Build the net, seeded, and everything that trains it."""
     family, size = get_size(settings.model)
@@ -135,25 +143,25 @@ def _prepare(
     seeds.plant(settings.recipe.seed, 0)
     net = family.net(cfg)
     task = Translation(tokenizer, tokenizer, cfg, smoothing=settings.recipe.smoothing)
-    examples = _encode(task, splits.train, settings)
-    watched = _encode(task, splits.validation, settings)
+    examples = _encode(task, splits.train, settings, on_event)
+    watched = _encode(task, splits.validation, settings, on_event)
     training = Training(net, task, examples, settings.recipe, folder, lambda net: validation_loss(net, task, watched))
     return training, task
 
 
-def _encode(task: Translation, pairs: Sequence[Pair], settings: TrainSettings) -> list[Example]:
-    """Return the pairs as ids; those longer than the net are an error, or dropped with on_bad "skip"."""
+def _encode(task: Translation, pairs: Sequence[Pair], settings: TrainSettings, on_event: OnEvent) -> list[Example]:
+    """Return the pairs as ids; those longer than the net are an error, or with on_bad "skip" left out, and said."""
     examples, too_long = [], []
-    for i, pair in enumerate(pairs):
+    for pair in pairs:
         try:
             examples.append(task.encode(pair))
         except ShapeError as error:
-            too_long.append((i, error))
-    if too_long and settings.on_bad != "skip":
-        i, error = too_long[0]
-        raise DataError(
-            f"{len(too_long)} of {len(pairs)} pairs are too long, first pair {i + 1}: {error} Or: --on-bad skip"
-        )
+            too_long.append(f"{show(pair.source)}: {error}")
+    if too_long:
+        told = f"{len(too_long):,} of {len(pairs):,} pairs are too long, first {too_long[0]}"
+        if settings.on_bad != "skip" or not examples:
+            raise DataError(f"{told} Or leave such pairs out: --on-bad skip")
+        on_event(Noticed(f"{told} They are left out."))
     return examples
 
 
@@ -171,20 +179,25 @@ def _run(
     training: Training, task: Translation, settings: TrainSettings, splits: Splits, folder: Path, on_event: OnEvent
 ) -> Trained:
     seconds = 0.0
-    for event in training.run():
-        seconds += event.seconds if isinstance(event, Stepped) else 0.0
-        on_event(event)
-    card = {"data": settings.data, "source": settings.source, "target": settings.target, "items": settings.items}
+    with closing(training.run()) as events:
+        for event in events:
+            seconds += event.seconds if isinstance(event, Stepped) else 0.0
+            on_event(event)
+    card = {"data": settings.data}
+    if settings.data.startswith("cldr:"):
+        card |= {"source": settings.source, "target": settings.target, "items": settings.items}
     model = Model(training.net, task.source, task.target, card)
     model.save(folder)
     write_card(folder, model, settings, training.at)
     return Trained(model, folder, splits, seconds)
 
 
-def _hash(pairs: Sequence[Pair]) -> str:
+def _hash(splits: Splits) -> str:
     digest = hashlib.sha256()
-    for pair in pairs:
-        digest.update(f"{pair.source}\t{pair.target}\n".encode())
+    for pairs in (splits.train, splits.validation):
+        for pair in pairs:
+            digest.update(f"{pair.source}\t{pair.target}\n".encode())
+        digest.update(b"\0")
     return digest.hexdigest()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from qkv.base.errors import UnsupportedError
 from qkv.evaluation.translation import Translated, cross_maps
@@ -30,9 +31,13 @@ def translate(
     length_penalty: float = 1.0,
     max_tokens: int | None = None,
     alignment: bool = False,
+    dtype: Literal["fp32", "bf16"] = "fp32",
 ) -> list[Translation]:
-    """Translate each text; with `alignment`, of the head that the model's card names, or the mean of the last layer."""
-    model = model if isinstance(model, Model) else load(model)
+    """Translate each text; with `alignment`, of the head that the model's card names, or the mean of the last layer.
+
+    dtype: "bf16" packs the net for inference in bfloat16 first: faster, and worth it for more than a few sentences.
+    """
+    model = open_model(model, dtype)
     if alignment and not cross_maps(model.net):
         raise UnsupportedError("This model reads its source as one fixed context: there is no alignment to show.")
     done = model.translate(texts, beams=beams, length_penalty=length_penalty, max_tokens=max_tokens, weights=alignment)
@@ -40,6 +45,12 @@ def translate(
         Translation(text, one.text, one.score, align(model, text, one) if alignment else None)
         for text, one in zip(texts, done, strict=True)
     ]
+
+
+def open_model(model: Model | Path | str, dtype: Literal["fp32", "bf16"]) -> Model:
+    """Return a model by its folder or as it is, in the type that it shall compute in."""
+    model = model if isinstance(model, Model) else load(model)
+    return model.packed("bf16") if dtype == "bf16" else model
 
 
 def align(model: Model, source: str, done: Translated) -> Alignment:
