@@ -32,7 +32,7 @@ def test_only_the_kinds_asked_for_are_kept():
         assert hooks(net) == 2
         net(*sentences(net.cfg))
     assert seen.weights(1).shape == (3, 4, 6, 7)
-    with pytest.raises(ConfigError, match=r"No target self map of layer 0 .* seen were: target cross 0, target cross 1"):
+    with pytest.raises(ConfigError, match=r"No target self map of layer 0 .* were: target cross 0, target cross 1"):
         seen.weights(0, "self")
 
 
