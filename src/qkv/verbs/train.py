@@ -27,6 +27,7 @@ from qkv.training.loop import Event, Noticed, Stepped, Training
 from qkv.verbs.card import write_card
 from qkv.verbs.settings import TrainSettings, free_folder, merge, read_run, read_settings, refuse_idle
 
+MANY_UNKNOWN = 0.02
 OnEvent = Callable[[Event | CheckReport], None]
 
 
@@ -69,6 +70,9 @@ def train(
     splits = open_settings_data(settings)
     tokenizer = learn_tokenizer(settings, splits)
     on_event(look_through(settings, splits, tokenizer))
+    unknown = share_unknown(tokenizer, splits.validation)
+    if unknown > MANY_UNKNOWN:
+        on_event(Noticed(f"{unknown:.0%} of the validation tokens are unknown words: --tokenizer bpe knows them all."))
     return fit(settings, splits, tokenizer, folder, on_event)
 
 
@@ -76,6 +80,12 @@ def learn_tokenizer(settings: TrainSettings, splits: Splits) -> Tokenizer:
     """Return one tokenizer for both sides of the training pairs."""
     texts = (text for pair in splits.train for text in (pair.source, pair.target))
     return train_tokenizer(settings.tokenizer, texts, settings.vocab_size)
+
+
+def share_unknown(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> float:
+    """Return how many of the tokens of pairs the tokenizer does not know, as a share of all."""
+    ids = [i for pair in pairs for text in (pair.source, pair.target) for i in tokenizer.encode(text).ids]
+    return ids.count(tokenizer.unk_id) / len(ids)
 
 
 def look_through(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer) -> CheckReport:
