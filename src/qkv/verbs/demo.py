@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from qkv.data.pairs import Pair, token_links
 from qkv.data.translation import Splits
-from qkv.evaluation.translation import Report, Translated, cross_maps, score_translations
+from qkv.evaluation.translation import Report, Translated, score_translations
 from qkv.inside.figures import Alignment, draw_alignments
+from qkv.model import Model
 from qkv.text.tokenizer import Tokenizer
 from qkv.training.recipe import Recipe
 from qkv.verbs.settings import TrainSettings, free_folder
@@ -75,52 +77,59 @@ def demo(
     """
     on_event = on_event or (lambda event: None)
     folder = free_folder(out, f"demo-{source}-{target}")
-    first = TrainSettings(model=SHOWN[0], data="cldr:dates", source=source, target=target, items=items)
-    splits = open_settings_data(first)
-    tokenizer = learn_tokenizer(first, splits)
-    on_event(look_through(first, splits, tokenizer))
-    contestants, runs, outputs = [], {}, {}
+    settings = TrainSettings(model=SHOWN[0], data="cldr:dates", source=source, target=target, items=items, dropout=0.0)
+    splits = open_settings_data(settings)
+    tokenizer = learn_tokenizer(settings, splits)
+    on_event(look_through(settings, splits, tokenizer))
+    entries = {}
     for name, recipe in CONTESTANTS.items():
-        settings = replace(
-            first,
-            model=name,
-            dropout=0.0,
-            recipe=replace(recipe, seed=seed, steps=max(1, round(recipe.steps * scale))),
-        )
-        runs[name] = trained = fit(settings, splits, tokenizer, folder / name, on_event)
-        report, outputs[name] = score_translations(trained.model.net, trained.model.task, splits.test)
-        contestants.append(_keep(name, trained, report))
-    alignments = _align(runs, tokenizer, splits)
+        recipe = replace(recipe, seed=seed, steps=max(1, round(recipe.steps * scale)))
+        one = replace(settings, model=name, recipe=recipe)
+        entries[name] = compete(one, splits, tokenizer, folder / name, on_event)
+    alignments = _align({name: entry.trained.model for name, entry in entries.items()}, tokenizer, splits)
     pictures = (folder / "alignment.png", folder / "alignment.svg")
     for picture in pictures:
         draw_alignments(alignments, picture)
     return Demo(
-        contestants=tuple(contestants),
-        samples=_samples(splits.test, outputs),
+        contestants=tuple(entry.contestant for entry in entries.values()),
+        samples=_samples(splits.test, {name: entry.outputs for name, entry in entries.items()}),
         alignments=alignments,
         pictures=pictures,
         folder=folder,
     )
 
 
-def _keep(name: str, trained: Trained, report: Report) -> Contestant:
-    """Save which head aligns best with the model, so that `qkv translate` shows that one."""
+class Entry(NamedTuple):
+    """What one translator brings into the demo."""
+
+    contestant: Contestant
+    trained: Trained
+    outputs: list[Translated]
+
+
+def compete(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folder: Path, on_event: OnEvent) -> Entry:
+    """Train one translator, score it on the test split, and save which head aligns best with the model."""
+    trained = fit(settings, splits, tokenizer, folder, on_event)
     model = trained.model
+    report, outputs = score_translations(model.net, model.task, splits.test)
     if report.best_head is not None:
         model.card["alignment_head"] = list(report.best_head)
-        model.save(trained.folder)
+        model.save(folder)
     parameters = sum(p.numel() for p in model.net.parameters())
-    return Contestant(name=name, parameters=parameters, seconds=trained.seconds, report=report, folder=trained.folder)
+    contestant = Contestant(
+        name=settings.model, parameters=parameters, seconds=trained.seconds, report=report, folder=folder
+    )
+    return Entry(contestant, trained, outputs)
 
 
-def _align(runs: dict[str, Trained], tokenizer: Tokenizer, splits: Splits) -> dict[str, Alignment]:
+def _align(models: dict[str, Model], tokenizer: Tokenizer, splits: Splits) -> dict[str, Alignment]:
     """Return each attentive translator's alignment of one unseen string; gold is known where it translated right."""
     pair = _telling(tokenizer, splits.test)
     gold = token_links(pair.links or (), tokenizer.encode(pair.source).spans, tokenizer.encode(pair.target).spans)
     alignments = {}
     for name in SHOWN:
-        model = runs[name].model
-        (done,) = model.translate([pair.source], beams=1, weights=bool(cross_maps(model.net)))
+        model = models[name]
+        (done,) = model.translate([pair.source], beams=1, weights=True)
         alignment = align(model, pair.source, done)
         alignments[name] = replace(alignment, gold=frozenset(gold if done.text == pair.target else ()))
     return alignments
