@@ -153,6 +153,10 @@ class Transformer(EncoderDecoder):
 
     def start(self, source: Int[Tensor, "b s"], source_mask: Bool[Tensor, "b s"], *, beams: int, room: int) -> Decoding:
         """Read the sources once; return the state for `beams` hypotheses of each, of up to `room` tokens."""
+        if room > self.cfg.max_len:
+            raise ShapeError(
+                f"Output may have {room} tokens; this model has {self.cfg.max_len} positions. Ask for fewer."
+            )
         memory, rows = self.encode(source, source_mask), source.size(0) * beams
         keys = [block.cross.remember(memory) for block in self.decoder]
         return Decoding([BlockCache(make_room(key, rows, room), key) for key in keys], source_mask)
