@@ -51,6 +51,16 @@ def test_a_written_file_has_the_mode_that_the_user_set(tmp_path):
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
 
 
+def test_a_published_file_has_the_mode_that_the_user_set(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with files.publish(tmp_path / "model") as draft:
+            (draft / "private").touch(mode=0o600)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()} == {0o640}
+
+
 def test_lines_are_appended(tmp_path):
     files.append_line(tmp_path / "log", "one")
     files.append_line(tmp_path / "log", "zwei ß")

@@ -154,9 +154,13 @@ def sweep(parent: Path) -> None:
 
 
 def _seal(draft: Path, extra: Mapping[str, object]) -> None:
-    """Hash and flush everything in a draft, then write its manifest, last."""
-    files = {}
+    """Hash and flush everything in a draft, then write its manifest, last.
+
+    Files get the mode of the user's umask, which the draft has: safetensors makes its own readable to the owner alone.
+    """
+    files, mode = {}, draft.stat().st_mode & 0o666
     for path in _files_under(draft):
+        disk.chmod(path, mode)
         files[path.relative_to(draft).as_posix()] = {"bytes": path.stat().st_size, "sha256": _digest(path, flush=True)}
     _write(draft / MANIFEST, _NEW, _render_manifest({"files": files, "extra": dict(extra)}))
     for inner, _, _ in disk.walk(draft, topdown=False):

@@ -18,7 +18,7 @@ from qkv.base import files
 from qkv.base.errors import QkvError
 
 OPERATIONS = {"open", "write", "fsync", "close", "rename", "replace", "mkdir", "rmdir", "unlink"}
-OPERATIONS |= {"ftruncate", "fstat", "walk", "listdir"}
+OPERATIONS |= {"ftruncate", "fstat", "chmod", "walk", "listdir"}
 KILLED = 137
 Fault = Callable[[str, Callable[..., Any], tuple, dict], Any]
 

@@ -1,5 +1,6 @@
 """Kill a training again and again, and compare what comes out, bit for bit, with one that was left alone."""
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -53,12 +54,17 @@ def run_and_kill(
         for delay in (*delays, None):
             before = _stamp(watch)
             process = start(words)
-            while watch and delay is not None and _code(process) is None and _stamp(watch) == before:
-                time.sleep(0.001)
-            _wait(process, limit if delay is None else delay)
-            if _code(process) is None:
-                _send(process, signal.SIGKILL if delay is None else number)
-                _wait(process, limit)
+            try:
+                while watch and delay is not None and _code(process) is None and _stamp(watch) == before:
+                    time.sleep(0.001)
+                _wait(process, limit if delay is None else delay)
+                if delay is not None and _code(process) is None:
+                    _send(process, number)
+                    _wait(process, limit)
+            finally:
+                if _code(process) is None:
+                    _send(process, signal.SIGKILL)
+                    _wait(process, limit)
             code = _code(process)
             if code not in (-number, *codes):
                 said = words.read_text(errors="replace")[-2000:] if words.exists() else ""
@@ -80,10 +86,10 @@ def command(line: Callable[[], Sequence[str]]) -> Start:
 def function(work: Callable[..., object], *args: object) -> Start:
     """Start a function of a module in a process forked from one that has imported it, so that a start takes no time."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", __name__, work.__module__])
+    context.set_forkserver_preload(["pytest", "torch._dynamo", __name__, work.__module__])  # optimisers import dynamo
 
     def start(words: Path) -> Process:
-        process = context.Process(target=_work, args=(words, work, args), daemon=True)
+        process = context.Process(target=_work, args=(words, work, args))
         process.start()
         return process
 
@@ -130,7 +136,7 @@ def _stamp(path: Path | None) -> tuple[int, int]:
 
 
 def fingerprint(run: Path) -> dict[str, object]:
-    """Return all that must be equal in two runs: SHA-256 of the last checkpoint's files, and the log, floats as hex.
+    """Return all that must be equal in two runs: SHA-256 of weights and of the last checkpoint, the log, floats as hex.
 
     The checkpoint is verified; the log's clocks (seconds, tokens per second) are left out.
     """
@@ -138,6 +144,8 @@ def fingerprint(run: Path) -> dict[str, object]:
     files.verify(newest)
     listed = json.loads((newest / files.MANIFEST).read_text())["files"]
     seen: dict[str, object] = {f"{newest.name}/{name}": entry["sha256"] for name, entry in listed.items()}
+    for path in run.glob("*.safetensors"):
+        seen[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     for i, line in enumerate(read_log(run / "metrics.jsonl")):
         figures = {k: v.hex() if isinstance(v, float) else v for k, v in line.items() if k not in CLOCKS}
         seen[f"line {i + 1}"] = figures

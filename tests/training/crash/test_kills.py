@@ -44,6 +44,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_hundred_kills_at_any_moment_change_no_bit(tmp_path):
     kills = 0
     for i in range(4):
@@ -53,6 +54,7 @@ def test_a_hundred_kills_at_any_moment_change_no_bit(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_twenty_sigterms_each_exit_75_and_change_no_bit(tmp_path):
     watch = tmp_path / "killed" / "metrics.jsonl"
     kills = kill_and_compare(tmp_path, delays(20, 0.05), watch=watch, number=signal.SIGTERM, codes=[RESUME_ME])

@@ -125,6 +125,7 @@ def test_nothing_is_lost_at_any_operation(name, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_is_lost_by_rarer_faults(name, tmp_path):
     survive(name, MORE_FAULTS, tmp_path)
