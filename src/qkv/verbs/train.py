@@ -1,14 +1,11 @@
 """Train a translator from nothing, or go on with a run that was interrupted."""
 
 import hashlib
-import platform
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from qkv.base import files, seeds
 from qkv.base.config import to_dict
@@ -23,6 +20,7 @@ from qkv.models import get_size
 from qkv.models.family import EncoderDecoder
 from qkv.tasks.translation import Example, Translation
 from qkv.text.tokenizer import Tokenizer, train_tokenizer
+from qkv.training.checkpoint import surroundings
 from qkv.training.loop import Event, Noticed, Stepped, Training
 from qkv.verbs.card import write_card
 from qkv.verbs.settings import TrainSettings, free_folder, merge, read_run, read_settings, refuse_idle
@@ -118,7 +116,7 @@ def fit(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folder: P
     training, task = _prepare(settings, splits, tokenizer, folder, on_event)
     files.make_folder(folder)
     run = {"qkv": __version__, "settings": to_dict(settings)}
-    files.write_json(folder / "run.json", {**run, "data_sha256": _hash(splits), "made_with": _versions()})
+    files.write_json(folder / "run.json", {**run, "data_sha256": _hash(splits), "made_with": surroundings()})
     tokenizer.save(folder / "tokenizer.json")
     return _run(training, task, settings, splits, folder, on_event)
 
@@ -209,7 +207,3 @@ def _hash(splits: Splits) -> str:
             digest.update(f"{pair.source}\t{pair.target}\n".encode())
         digest.update(b"\0")
     return digest.hexdigest()
-
-
-def _versions() -> dict[str, Any]:
-    return {"torch": torch.__version__, "python": platform.python_version(), "threads": torch.get_num_threads()}
