@@ -122,6 +122,21 @@ def test_an_existing_folder_is_refused_or_replaced(tmp_path):
     assert not (tmp_path / "model" / "one").exists()
 
 
+def test_a_replacement_that_the_disk_refuses_leaves_the_old_one_in_place(tmp_path, monkeypatch):
+    def rename(source: Path, target: Path) -> None:
+        if ".tmp-" in source.name:
+            raise OSError(5, "Input/output error")
+        os.replace(source, target)
+
+    publish(tmp_path / "model", one="old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        with pytest.raises(QkvError, match="Input/output error"), files.publish(tmp_path / "model", replace=True):
+            pass
+    files.verify(tmp_path / "model")
+    assert os.listdir(tmp_path) == ["model"]
+
+
 def test_verify_names_every_bad_file(tmp_path):
     publish(tmp_path / "model", one="1", two="2", three="3", four="4")
     (tmp_path / "model" / "one").write_text("x")
