@@ -15,11 +15,15 @@ from qkv.text.tokenizer import train_tokenizer
 COLOURS = {"red": "rouge", "green": "verte", "white": "blanche", "black": "noire", "yellow": "jaune", "blue": "bleue"}
 THINGS = {"house": "maison", "car": "voiture", "apple": "pomme", "chair": "chaise", "table": "table", "door": "porte"}
 NUMBERS = {"one": "une", "two": "deux", "three": "trois", "four": "quatre", "five": "cinq", "six": "six"}
-PAIRS = [
+THINGS_SEEN = [
     Pair(f"{number} {colour} {thing}", f"{numéro} {chose} {couleur}")
     for number, numéro in NUMBERS.items()
     for colour, couleur in COLOURS.items()
     for thing, chose in THINGS.items()
+]
+PAIRS = [
+    Pair(f"{a.source}, {b.source}", f"{a.target} et {b.target}") if i % 3 == 0 else a
+    for i, (a, b) in enumerate(zip(THINGS_SEEN, THINGS_SEEN[50:] + THINGS_SEEN[:50], strict=True))
 ]
 
 

@@ -108,6 +108,7 @@ class Training:
     ) -> None:
         self.net, self.task, self.examples, self.recipe, self.folder = net, task, examples, recipe, folder
         self.validate = validate
+        self._rate(1)  # a schedule that this net cannot have is told now
         self.optimiser = make_optimiser(net, recipe)
         self.ema = Ema(net, recipe.ema) if recipe.ema else None
         self.best: dict[str, torch.Tensor] = {}
@@ -185,7 +186,7 @@ class Training:
         for gradient in gradients:
             gradient.div_(n_tokens)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip or math.inf).item()
-        lr = learning_rate(recipe, step, getattr(self.net.cfg, "d_model", None))
+        lr = self._rate(step)
         skipped = not (math.isfinite(total) and math.isfinite(norm))
         if skipped:
             self.at.skipped += [cursor for cursor, _ in micro]
@@ -200,6 +201,9 @@ class Training:
         self.at.step, self.at.cursor = step, micro[-1][0]
         seconds = time.perf_counter() - begun
         return Stepped(step, total / n_tokens, plain / n_tokens, lr, norm, n_tokens, seconds, skipped)
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(self.recipe, step, getattr(self.net.cfg, "d_model", None))
 
     def _tell_skip(self, stepped: Stepped) -> Iterator[Noticed]:
         """Say that a step was skipped, and where its data stands; too many running end the training."""

@@ -1,0 +1,344 @@
+"""The loop can be broken anywhere and ends with the same bits; a step that is not finite changes nothing."""
+
+import math
+import os
+import signal
+from collections import Counter
+from itertools import takewhile
+from typing import Any
+
+import pytest
+import torch
+
+from qkv.base.errors import ConfigError
+from qkv.training.loop import Began, DivergedError, Noticed, Saved, Stepped, Training, Validated
+from qkv.training.optim import learning_rate
+from qkv.training.recipe import Recipe
+from qkv.training.signals import Stopped
+from training.crash.states import equal, same_bits
+from training.small_training import RECIPE, log_of, make_training, state_of, steps_of
+
+SIZES = ("bahdanau-tiny", "transformer-tiny")
+ALL_IN_USE: dict[str, Any] = {"ema": 0.9, "patience": 4, "accumulate": 2}
+
+
+def break_after(training: Training, step: int) -> list:
+    """Run to a step and leave as a crash would: without a word."""
+    events = training.run()
+    seen = list(takewhile(lambda event: not (isinstance(event, Stepped) and event.step == step), events))
+    events.close()
+    return seen
+
+
+def same_net(a: Training, b: Training) -> bool:
+    one, two = a.net.state_dict(), b.net.state_dict()
+    return one.keys() == two.keys() and all(same_bits(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_run_broken_anywhere_equals_the_unbroken_one(size, tmp_path):
+    whole = make_training(tmp_path / "whole", size, **ALL_IN_USE)
+    events = list(whole.run())
+    final = state_of(tmp_path / "whole")
+    assert final.step == 12
+    assert {"net", "optimiser", "ema", "best"} <= final.tensors.keys()
+    for at in (1, 4, 7, 12):
+        folder = tmp_path / f"broken at {at}"
+        break_after(make_training(folder, size, **ALL_IN_USE), at)
+        resumed = make_training(folder, size, **ALL_IN_USE)
+        torch.manual_seed(at)  # what was drawn before must not matter
+        assert resumed.resume() == []
+        first = (at - 1) // 3 * 3
+        assert resumed.at.step == first
+        again = list(resumed.run())
+        assert steps_of(again) == steps_of(events)[first:], at
+        assert equal(state_of(folder), final), at
+        assert same_net(resumed, whole), at
+        assert log_of(folder) == log_of(tmp_path / "whole"), at
+
+
+def test_two_runs_in_one_process_are_equal_and_seeds_differ(tmp_path):
+    one, two, other = (
+        steps_of(list(make_training(tmp_path / name, seed=seed).run())) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert one == two
+    assert one != other
+
+
+def test_dropout_is_drawn(tmp_path):
+    dropped, whole = (steps_of(list(make_training(tmp_path / str(p), dropout=p).run())) for p in (0.2, 0.0))
+    assert dropped != whole
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_accumulated_micro_batches_are_one_batch(size, tmp_path):
+    """One batch of an epoch, and all small batches of an epoch together: lengths differ, so tokens must count."""
+    alike: dict[str, Any] = {"steps": 4, "dropout": 0.0, "clip": 0.5, "adam_eps": 1e-4, "checkpoint_every": 99}
+    small = make_training(tmp_path / "small", size, budget=60, **alike)
+    n_batches = len(small.sampler.order(0))
+    assert n_batches > 4
+    assert len({sum(len(small.examples[i].target) for i in batch) for batch in small.sampler.order(0)}) > 1
+    small = make_training(tmp_path / "small", size, budget=60, accumulate=n_batches, **alike)
+    large = make_training(tmp_path / "large", size, budget=4096, **alike)
+    for a, b in zip(small.run(), large.run(), strict=True):
+        if isinstance(a, Stepped) and isinstance(b, Stepped):
+            assert a.n_tokens == b.n_tokens
+            assert a.loss == pytest.approx(b.loss, rel=1e-6)
+            assert a.norm == pytest.approx(b.norm, rel=1e-5)
+    for name, tensor in small.net.state_dict().items():
+        torch.testing.assert_close(tensor, large.net.state_dict()[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+class Poison:
+    """Puts a value that is not finite into some steps of a training; `left_out` instead leaves out their updates."""
+
+    def __init__(self, training: Any, place: str, value: float, steps: set[int]) -> None:
+        self.training, self.value, self.steps = training, value, steps
+        getattr(self, place)()
+
+    @property
+    def now(self) -> bool:
+        return self.training.net.training and self.training.at.step + 1 in self.steps
+
+    def loss(self) -> None:
+        healthy = self.training.task.loss
+
+        def loss(net, batch):
+            found = healthy(net, batch)
+            return found._replace(total=found.total * self.value) if self.now else found
+
+        self.training.task.loss = loss
+
+    def gradient(self) -> None:
+        parameter = list(self.training.net.parameters())[-1]
+        parameter.register_hook(lambda grad: torch.full_like(grad, self.value) if self.now else grad)
+
+    def input(self) -> None:
+        def spoil(module, inputs, output):
+            return torch.full_like(output, self.value) if self.now else output
+
+        self.training.net.token.register_forward_hook(spoil)
+
+    def left_out(self) -> None:
+        step, update = self.training.optimiser.step, self.training.ema.update
+        group = self.training.optimiser.param_groups[0]
+        rates = [group["lr"]]
+
+        def stay() -> None:
+            if not self.now:
+                rates.append(group["lr"])
+                return step()
+            for each in self.training.optimiser.param_groups:
+                each["lr"] = rates[-1]
+
+        self.training.optimiser.step = stay
+        self.training.ema.update = lambda: None if self.now else update()
+
+
+LAST = 6
+POISONED: dict[str, Any] = {"steps": LAST, "ema": 0.9, "clip": 1.0, "validate_every": 3}
+LONGER: dict[str, Any] = {**POISONED, "steps": 9}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("step", [1, 2, 4, LAST])
+def test_one_value_that_is_not_finite_costs_one_step(step, size, value, tmp_path):
+    control = make_training(tmp_path / "control", size, **POISONED)
+    Poison(control, "left_out", value, {step})
+    list(control.run())
+    for place in ("loss", "gradient", "input"):
+        folder = tmp_path / place
+        poisoned = make_training(folder, size, **POISONED)
+        Poison(poisoned, place, value, {step})
+        events = list(poisoned.run())
+        assert [e.step for e in events if isinstance(e, Stepped) and e.skipped] == [step], place
+        (notice,) = [e for e in events if isinstance(e, Noticed)]
+        assert notice.text.startswith(f"Step {step} was skipped"), place
+        assert "Skipped running: epoch" in notice.text, place
+        assert [line["step"] for line in log_of(folder) if line.get("skipped")] == [step], place
+        state, wanted = state_of(folder), state_of(tmp_path / "control")
+        for facts in (state.facts, wanted.facts):
+            facts["progress"].pop("skipped")
+        assert equal(state, wanted), place
+        assert same_net(poisoned, control), place
+        for group in state.tensors.values():
+            assert all(tensor.isfinite().all() for tensor in group.values()), place
+
+
+@pytest.mark.parametrize("place", ["loss", "gradient", "input"])
+def test_repeated_ones_stop_with_their_batches_and_sound_checkpoints(place, tmp_path):
+    training = make_training(tmp_path, **LONGER)
+    Poison(training, place, math.nan, {4, 5, 6, 7})
+    events = []
+    with pytest.raises(DivergedError, match="3 steps running, last at step 6") as caught:
+        for event in training.run():
+            events.append(event)
+    assert [e.step for e in events if isinstance(e, Stepped) and e.skipped] == [4, 5, 6]
+    places = [f"epoch {c.epoch} batch {c.batch - 1}" for c in training.at.skipped]
+    assert len(places) == 3
+    assert ", ".join(places) in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+    state = state_of(tmp_path)
+    assert state.step == 3
+    assert all(tensor.isfinite().all() for group in state.tensors.values() for tensor in group.values())
+    healthy = make_training(tmp_path, **LONGER)
+    healthy.resume()
+    assert [step[0] for step in steps_of(list(healthy.run()))] == [4, 5, 6, 7, 8, 9]
+
+
+def test_two_running_are_forgiven_and_counted_across_a_resume(tmp_path):
+    forgiven = make_training(tmp_path / "forgiven", **POISONED)
+    Poison(forgiven, "loss", math.inf, {2, 3, 5, 6})
+    assert sum(step[-1] for step in steps_of(list(forgiven.run()))) == 4
+    broken = make_training(tmp_path / "broken", **POISONED)
+    Poison(broken, "loss", math.nan, {2, 3})
+    break_after(broken, 4)
+    resumed = make_training(tmp_path / "broken", **POISONED)
+    resumed.resume()
+    assert resumed.at.step == 3
+    Poison(resumed, "loss", math.nan, {4})
+    with pytest.raises(DivergedError, match="last at step 4"):
+        list(resumed.run())
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_early_stopping_keeps_the_best_weights(ema, tmp_path):
+    training = make_training(tmp_path, ema=ema, patience=2)
+    figures, seen = iter([3.0, 2.0, 2.0, 2.5, 1.0]), []
+    held: list[dict[str, torch.Tensor]] = []
+
+    def validate(net):
+        held.append({name: tensor.clone() for name, tensor in net.state_dict().items()})
+        return {"loss": next(figures)}
+
+    training.validate = validate
+    seen = list(training.run())
+    looks = [(e.step, e.best) for e in seen if isinstance(e, Validated)]
+    assert looks == [(2, True), (4, True), (6, False), (8, False)]
+    assert isinstance(seen[-1], Saved)
+    assert seen[-1].step == training.at.step == 8
+    assert (training.at.best, training.at.best_step) == (2.0, 4)
+    for name, tensor in training.net.state_dict().items():
+        assert same_bits(tensor, held[1][name]), name
+    assert not training.net.training
+    again = make_training(tmp_path, ema=ema, patience=2)
+    again.resume()
+    assert [type(event) for event in again.run()] == [Began]
+    assert same_net(again, training)
+
+
+def test_without_patience_the_last_weights_stay_and_ema_gives_averages(tmp_path):
+    plain = make_training(tmp_path / "plain")
+    list(plain.run())
+    last = state_of(tmp_path / "plain").tensors
+    assert all(same_bits(tensor, last["net"][name]) for name, tensor in plain.net.state_dict().items())
+    averaged = make_training(tmp_path / "averaged", ema=0.9)
+    list(averaged.run())
+    last = state_of(tmp_path / "averaged").tensors
+    for name, parameter in averaged.net.named_parameters():
+        assert same_bits(parameter.detach(), last["ema"][name]), name
+        assert not torch.equal(parameter, last["net"][name]), name
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "inverse-sqrt", "constant", "paper"])
+def test_the_schedule_is_as_long_as_the_run(schedule, tmp_path):
+    training = make_training(tmp_path, schedule=schedule)
+    rates = [event.lr for event in training.run() if isinstance(event, Stepped)]
+    assert rates == [learning_rate(training.recipe, step, 16) for step in range(1, 13)]
+    peak = (16 * 3) ** -0.5 if schedule == "paper" else 1e-2
+    assert rates[:3] == pytest.approx([peak / 3, peak * 2 / 3, peak])
+    end = {"cosine": 0.01, "constant": 1.0}.get(schedule, math.sqrt(3 / 12))
+    assert rates[-1] == pytest.approx(peak * end)
+    assert training.optimiser.param_groups[0]["lr"] == training.optimiser.param_groups[1]["lr"] == rates[-1]
+
+
+def test_a_schedule_that_does_not_fit_is_told(tmp_path):
+    training = make_training(tmp_path / "short", steps=2)
+    notes = [event.text for event in training.run() if isinstance(event, Noticed)]
+    assert notes == ["warmup (3) is longer than the run (2 steps): lr is never reached."]
+    with pytest.raises(ConfigError, match='schedule "paper" is made for nets with a d_model'):
+        make_training(tmp_path / "other", "rnn-tiny", schedule="paper")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(name, 0) for name in ("steps", "budget", "accumulate", "warmup", "validate_every", "checkpoint_every")]
+    + [(name, 1.0) for name in ("smoothing", "ema", "beta1", "beta2")]
+    + [(name, -1.0) for name in ("clip", "weight_decay", "lr", "adam_eps")]
+    + [(name, -1) for name in ("patience", "workers")]
+    + [(name, value) for name in ("clip", "lr", "ema") for value in (math.nan, math.inf)]
+    + [("keep", 1), ("log_every", 0)],
+)
+def test_a_recipe_out_of_range(field, value):
+    with pytest.raises(ConfigError, match=f"^{field} is {value}"):
+        Recipe(**{field: value})
+
+
+def test_every_example_is_seen_once_per_epoch(tmp_path):
+    seen = Counter()
+    training = make_training(tmp_path, steps=30)
+    collate = training.task.batch
+
+    def count(examples):
+        seen.update(map(str, examples))
+        return collate(examples)
+
+    training.task.batch = count
+    n_batches = len(training.sampler.order(0))
+    list(training.run())
+    assert n_batches < 30
+    assert len(seen) == 96
+    assert set(seen.values()) <= {30 // n_batches, 30 // n_batches + 1}
+
+
+def test_workers_change_nothing(tmp_path):
+    runs = {w: make_training(tmp_path / str(w), workers=w, ema=0.9) for w in (0, 1, 2)}
+    steps = {workers: steps_of(list(training.run())) for workers, training in runs.items()}
+    assert steps[0] == steps[1] == steps[2]
+    for workers in (1, 2):
+        assert equal(state_of(tmp_path / str(workers)), state_of(tmp_path / "0"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_bf16_computes_products_alone(size, tmp_path):
+    exact, rough = (make_training(tmp_path / dtype, size, dtype=dtype) for dtype in ("fp32", "bf16"))
+    a, b = ([e for e in training.run() if isinstance(e, Stepped)] for training in (exact, rough))
+    assert not any(step.skipped for step in b)
+    assert 0 < abs(a[0].loss - b[0].loss) < 0.05
+    assert b[-1].loss < b[0].loss
+    assert {p.dtype for p in rough.net.parameters()} == {torch.float32}
+    tensors = state_of(tmp_path / "bf16").tensors
+    assert {t.dtype for group in tensors.values() for t in group.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_finishes_the_step_and_saves(number, tmp_path):
+    before = signal.getsignal(number)
+    training, events = make_training(tmp_path), []
+    with pytest.raises(Stopped, match=f"Stopped after step 5. Go on with: qkv train --resume {tmp_path}") as caught:
+        for event in training.run():
+            events.append(event)
+            if isinstance(event, Stepped) and event.step == 5:
+                os.kill(os.getpid(), number)
+    assert caught.value.exit_code == 75
+    assert signal.getsignal(number) is before
+    assert isinstance(events[-1], Saved)
+    assert state_of(tmp_path).step == 5
+    resumed = make_training(tmp_path)
+    resumed.resume()
+    list(resumed.run())
+    whole = make_training(tmp_path / "whole")
+    list(whole.run())
+    assert same_net(resumed, whole)
+    assert log_of(tmp_path) == log_of(tmp_path / "whole")
+
+
+def test_a_run_that_is_left_gives_signals_back(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    break_after(make_training(tmp_path), 2)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_recipe_of_these_tests_is_a_recipe():
+    assert Recipe(**RECIPE).steps == 12
