@@ -1,6 +1,5 @@
 """Greedy and beam search against searches without cache or batch: lists of prefixes, each run anew at every step."""
 
-import copy
 import itertools
 from dataclasses import replace
 from functools import cache
@@ -8,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import qkv
-from models.tiny import SMALL, Sentences, make, sentences
+from models.tiny import SMALL, Sentences, make_lively, sentences
 from qkv.generation.search import Hypothesis, beam_search, greedy
 
 ROOM = 9
@@ -29,7 +28,7 @@ def lively(name: str) -> tuple[Any, Sentences]:
     """
     for seed in itertools.count():
         torch.manual_seed(seed)
-        net = draw(name, end_id=1)
+        net = make_lively(SMALL[name], end_id=1)
         batch = sentences(net.cfg, (5, 3, 7, 1, 4, 6))
         outputs = [h.ids for h in greedy(net, batch.source, batch.source_mask, room=ROOM)]
         places = {t: {ids.index(t) if t in ids else ROOM for ids in outputs} for ids in outputs for t in ids}
@@ -51,17 +50,6 @@ def search(net: Any, batch: Sentences, *, beams: int) -> tuple[list[Hypothesis],
         if beams == 1:
             return greedy(net, batch.source, batch.source_mask, room=ROOM), n_rows
         return beam_search(net, batch.source, batch.source_mask, beams=beams, room=ROOM), n_rows
-
-
-def draw(name: str, **changes: Any) -> Any:
-    """Return a net that minds its source: norms as they begin, or a post-norm stack forgets it."""
-    transformer = name.startswith("transformer")
-    changes |= {"tie": "none", "logits_bias": True} if transformer else {}
-    net = make(SMALL[name], std=0.3 if transformer else 0.7, **changes)
-    for module in net.modules():
-        if isinstance(module, nn.LayerNorm):
-            module.reset_parameters()
-    return net
 
 
 def log_p(net: Any, source: Tensor, prefixes: list[list[int]]) -> Tensor:
@@ -97,7 +85,7 @@ def test_greedy_takes_the_likeliest_token_at_every_step(name):
 def test_a_beam_that_is_wide_enough_finds_the_best_of_all_outputs(name, penalty):
     """A vocabulary of five, four steps: every output is scored."""
     sizes = {"vocab_size": 5} | ({"target_vocab_size": 5} if name == "bahdanau-tiny" else {})
-    net = draw(name, **sizes)
+    net = make_lively(SMALL[name], **sizes)
     source, mask = torch.randint(1, 5, (3, 6)), torch.ones(3, 6, dtype=torch.bool)
     found = beam_search(net, source, mask, beams=40, length_penalty=penalty, room=4)
     every = torch.cartesian_prod(*[torch.arange(1, 5)] * 4)
@@ -206,8 +194,10 @@ def test_what_was_seen_is_stitched_to_the_hypothesis(name, beams):
 @both_families
 @torch.inference_mode()
 def test_padding_is_never_written_and_room_is_kept(name):
-    net, batch = copy.deepcopy(lively(name))
-    bias = net.logits_bias[0] if name.startswith("transformer") else net.head.bias
+    _, batch = lively(name)
+    transformer = name.startswith("transformer")
+    net = make_lively(SMALL[name], **{"logits_bias": True} if transformer else {})
+    bias = net.logits_bias[0] if transformer else net.head.bias
     bias[net.cfg.pad_id], bias[net.cfg.end_id] = 50.0, -50.0
     for found in (
         greedy(net, batch.source, batch.source_mask, room=6),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from qkv.models import FAMILIES, get_family
 from qkv.models.family import Family
@@ -68,6 +68,17 @@ def make(small: Small, *, std: float = 0.3, dtype: torch.dtype = torch.float32, 
         for parameter in net.parameters():
             parameter.normal_(std=std)
     return net.eval()
+
+
+def make_lively(small: Small, **changes: Any) -> Any:
+    """Build a net whose outputs differ from source to source: with drawn norms a post-norm stack forgets its source."""
+    transformer = small.family.name == "transformer"
+    changes = {"std": 0.3, "tie": "none"} | changes if transformer else {"std": 0.7} | changes
+    net = make(small, **changes)
+    for module in net.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.reset_parameters()
+    return net
 
 
 class Sentences(NamedTuple):
