@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,9 @@ from rich.text import Text
 
 from qkv import __version__
 from qkv.base.errors import ConfigError, QkvError
+
+STDIN = "/dev/stdin"  # what "-" becomes: for a word that begins with a hyphen is an option
+PIPE_WIDTH = 10_000  # a row of a table is one line where programs read it
 
 HELP = """The attention lineage on one small core: train, translate, evaluate, and see what attention did.
 
@@ -42,7 +46,7 @@ class Training:
     valid: Annotated[str | None, Parameter(help="A file to watch the training with.")] = None
     on_bad: Annotated[Literal["raise", "skip"] | None, Parameter(help="What to do with bad rows (raise).")] = None
     tokenizer: Annotated[Literal["words", "chars", "bpe"] | None, Parameter(help="How text is cut (words).")] = None
-    vocab_size: Annotated[int | None, Parameter(help="Most tokens of bpe (8000).")] = None
+    vocab_size: Annotated[int | None, Parameter(help="Most tokens of the tokenizer (8000).")] = None
     dropout: Annotated[float | None, Parameter(help="In place of the model's own.")] = None
     steps: Annotated[int | None, Parameter(help="Steps of the optimiser (1000).")] = None
     budget: Annotated[int | None, Parameter(help="Tokens of one micro-batch (4096).")] = None
@@ -145,7 +149,7 @@ def translate(
         alignment=alignment,
         dtype=dtype,
     )
-    _show(done, show_translations, output)
+    _show(done, show_translations, output, wrap=False)
 
 
 @app.command
@@ -247,41 +251,41 @@ def lineage(
 
 
 def _read_texts(texts: list[str] | None) -> list[str]:
-    if texts and texts != ["-"]:
+    """Return the texts given, or the lines of stdin: UTF-8, cut at line feeds alone."""
+    from qkv.data.lines import decode_lines
+
+    if texts and STDIN not in texts:
         return texts
-    lines = sys.stdin.read().split("\n")
-    return lines[:-1] if lines and not lines[-1] else lines
+    if texts and len(texts) > 1:
+        raise ConfigError("- stands for all texts, read from stdin: give it alone.")
+    if sys.stdin.isatty():
+        print("Type texts, one per line; Ctrl-D ends.", file=sys.stderr)
+    return decode_lines(sys.stdin.buffer.read(), "stdin")
 
 
-def _show(result: Any, render: Callable[[Any], Any], output: Output) -> None:
+def _show(result: Any, render: Callable[[Any], Any], output: Output, *, wrap: bool = True) -> None:
+    """Print a result: as JSON, else as tables. Lines are folded for a terminal alone, and there only with `wrap`."""
+    from qkv.screen.plain import plain
+
     if output.json:
-        print(json.dumps(_plain(result), ensure_ascii=False, indent=2))
-    else:
-        console = Console()
-        console.print(render(result), soft_wrap=not console.is_terminal)
-
-
-def _plain(value: Any) -> Any:
-    """Return a result as JSON knows it: dataclasses as objects, arrays as lists, keys as strings."""
-    names = [field.name for field in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else None
-    names = names or getattr(value, "_fields", None)  # of a named tuple
-    if names:
-        return {name: _plain(getattr(value, name)) for name in names}
-    if isinstance(value, dict):
-        return {k if isinstance(k, str) else ".".join(map(str, k)): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else getattr(value, "tolist", lambda: value)()
+        print(json.dumps(plain(result), ensure_ascii=False, indent=2))
+        return
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console.print(render(result), soft_wrap=not (wrap and sys.stdout.isatty()))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; an error of the user's gets one message and its exit code, never a traceback."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = [STDIN if one == "-" else one for one in (sys.argv[1:] if arguments is None else arguments)]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what goes into a file or pipe is UTF-8, as all that qkv reads
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
     errors = Console(stderr=True, soft_wrap=True)
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        errors.print(Text(f"{error}\nSee: qkv {' '.join(arguments[:1])} --help".replace("  ", " ")), style="red")
+        command = " ".join(one for one in arguments[:1] if one in app)
+        errors.print(Text(f"{error}\nSee: qkv {command} --help".replace("  ", " ")), style="red")
         sys.exit(ConfigError.exit_code)
     except QkvError as error:
         if "--debug" in arguments:

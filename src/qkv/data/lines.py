@@ -49,6 +49,17 @@ def decode_line(line: bytes) -> str:
         ) from error
 
 
+def decode_lines(data: bytes, name: str) -> list[str]:
+    """Return bytes as lines of text, none for no bytes; a byte that is not UTF-8 raises DataError with its line."""
+    lines = []
+    for i, line in enumerate(data.removesuffix(b"\n").split(b"\n") if data else (), 1):
+        try:
+            lines.append(decode_line(line.removesuffix(b"\r")))
+        except DataError as error:
+            raise DataError(f"Line {i} of {name}: {error}.") from error
+    return lines
+
+
 def show(text: str, width: int = 60) -> str:
     """Return a text in quotes for a message: on one line, cut to a width, invisible characters spelled out."""
     return repr(text if len(text) <= width else text[: width - 1] + "…")

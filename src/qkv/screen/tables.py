@@ -1,5 +1,7 @@
 """Results as tables for the terminal. Every function returns something rich can print, and prints nothing."""
 
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:  # a list of rows is shown without importing torch
     from qkv.verbs.info import Info
     from qkv.verbs.lineage import Row
     from qkv.verbs.translate import Translation
+
+LONGEST = 160
 
 
 def _table(*columns: str, title: str | None = None, right: Iterable[int] = ()) -> Table:
@@ -60,12 +64,23 @@ def _scores(demo: "Demo") -> Table:
 def _samples(demo: "Demo") -> list[RenderableType]:
     parts: list[RenderableType] = []
     for sample in demo.samples:
-        parts.append(Text(sample.source, style="bold"))
+        parts.append(Text(_cut(sample.source), style="bold"))
         for name, text in sample.translations.items():
             right = text == sample.reference
-            parts.append(Text(f"  {'✓' if right else '✗'} {name:17} {text}", style="" if right else "red"))
+            parts.append(Text(f"  {'✓' if right else '✗'} {name:17} {_cut(text)}", style="" if right else "red"))
         parts.append("")
     return parts
+
+
+def _cut(text: str) -> str:
+    """Return the beginning of a text that would fill the screen."""
+    return one_line(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")
+
+
+def one_line(text: str) -> str:
+    """Return a text with its control characters spelled out: it stays on one line and does nothing to a terminal."""
+    kept = ("Zs", "Cf", "Cn", "Co")  # spaces, joiners and marks of direction, and what this Python does not know yet
+    return "".join(c if c.isprintable() or unicodedata.category(c) in kept else repr(c)[1:-1] for c in text)
 
 
 def _next_steps(demo: "Demo") -> list[RenderableType]:
@@ -82,28 +97,32 @@ def _next_steps(demo: "Demo") -> list[RenderableType]:
 
 def show_report(report: "Report") -> RenderableType:
     """Return the scores of an evaluation, by source length and by head."""
-    scores = _table("metric", "value", "signature", right=(1,))
-    scores.add_row("pairs", f"{report.n_pairs:,}", "")
-    scores.add_row("exact match %", f"{report.exact:.2f}", "")
-    scores.add_row("chrF", f"{report.chrf:.2f}", report.chrf_signature)
-    scores.add_row("BLEU", f"{report.bleu:.2f}", report.bleu_signature)
+    scores = _table("metric", "value", right=(1,))
+    scores.add_row("pairs", f"{report.n_pairs:,}")
+    scores.add_row("exact match %", f"{report.exact:.2f}")
+    scores.add_row("chrF", f"{report.chrf:.2f}")
+    scores.add_row("BLEU", f"{report.bleu:.2f}")
+    signatures = Text(f"chrF: {report.chrf_signature}\nBLEU: {report.bleu_signature}", style="dim")
     lengths = _table("source tokens", "pairs", "exact match %", right=(1, 2))
     for quarter in report.quarters:
         lengths.add_row(f"{quarter.shortest}-{quarter.longest}", str(quarter.n_pairs), f"{quarter.exact:.2f}")
     if not report.alignment:
-        return Group(scores, "", lengths)
+        return Group(scores, "", lengths, "", signatures)
     heads = _table("layer", "head", "alignment error rate", right=(0, 1, 2))
     for (layer, head), rate in report.alignment.items():
         heads.add_row(str(layer), str(head), f"{rate:.3f}{' *' if (layer, head) == report.best_head else ''}")
-    return Group(scores, "", lengths, "", heads)
+    return Group(scores, "", lengths, "", heads, "", signatures)
 
 
 def show_models(models: "Sequence[Info]") -> RenderableType:
-    """Return the list of sizes."""
-    table = _table("model", "family", "parameters", "what it is", right=(2,))
+    """Return the list of sizes, and what each family is."""
+    table = _table("model", "family", "parameters", "attention maps", right=(2,))
     for one in models:
-        table.add_row(one.name, one.family, f"{one.parameters:,}", one.about)
-    return table
+        kinds = Counter(f"{spec.query_stream} {spec.kind}" for spec in one.maps for _ in range(spec.heads))
+        maps = ", ".join(f"{n} {kind}" for kind, n in kinds.items()) or "none: one fixed context"
+        table.add_row(one.name, one.family, f"{one.parameters:,}", maps)
+    families = {one.family: Text(f"{one.family}: {one.about}", style="dim") for one in models}
+    return Group(table, "", *families.values())
 
 
 def show_info(info: "Info") -> RenderableType:
@@ -118,7 +137,11 @@ def show_info(info: "Info") -> RenderableType:
     maps = _table("map", "layer", "heads", "queries", "keys", right=(1, 2))
     for spec in info.maps:
         maps.add_row(spec.kind, str(spec.layer), str(spec.heads), spec.query_stream, spec.key_stream)
-    return Group(settings, "", parts, "", maps if info.maps else "No attention: one fixed context.")
+    card = _table("card", "")
+    for key, value in info.card.items():
+        card.add_row(key, one_line(str(value)))
+    seen = maps if info.maps else "No attention: one fixed context."
+    return Group(settings, "", parts, "", seen, *(["", card] if info.card else []))
 
 
 def show_doctor(findings: "Sequence[Finding]") -> RenderableType:
@@ -144,7 +167,7 @@ def show_translations(done: "Sequence[Translation]") -> RenderableType:
     """Return the translations, one per line, each with its alignment if it was asked for."""
     parts: list[RenderableType] = []
     for one in done:
-        parts.append(Text(one.text))
+        parts.append(Text(one_line(one.text)))
         if one.alignment is not None:
             parts.append(render_alignment(one.alignment))
     return Group(*parts)

@@ -58,5 +58,5 @@ def align(model: Model, source: str, done: Translated) -> Alignment:
     layers = done.weights or {}
     layer, head = model.card.get("alignment_head", (max(layers), None))
     weights = layers[layer].mean(0) if head is None else layers[layer][head]
-    target = [model.target.decode([i]).strip(" ") or END for i in done.ids]
+    target = [END if i == model.net.cfg.end_id else model.target.decode([i]) for i in done.ids]
     return Alignment(weights, [*model.source.pieces(source), END], target)
