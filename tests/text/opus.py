@@ -42,7 +42,7 @@ def vocabulary(names: list[str]) -> dict[str, int]:
 
 
 def lay_out(folder: Path, kind: str) -> Path:
-    """Write a tokenizer's folder. kind: "shared" (one vocabulary), "separate" (two), "multilingual" (with languages)."""
+    """Write a tokenizer's folder. kind: "shared" (one vocabulary), "separate" (two) or "multilingual"."""
     source, target = models()
     folder.mkdir(exist_ok=True)
     (folder / "source.spm").write_bytes(source)
