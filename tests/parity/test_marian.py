@@ -82,6 +82,14 @@ def test_our_files_are_theirs(name, tmp_path):
     assert torch.equal(*logits)
 
 
+def test_files_in_shards_are_the_same_net(tmp_path):
+    reference = marian("shared")
+    reference.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
+    assert len(list((tmp_path / "shards").glob("model-*.safetensors"))) > 3
+    whole, parts = ours(saved(reference, tmp_path / "hf"), FAMILY), ours(tmp_path / "shards", FAMILY)
+    assert all(torch.equal(x, y) for x, y in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_numbers_of_every_width_travel_unchanged(dtype, tmp_path):
     folder = saved(marian("shared").to(dtype), tmp_path / "hf")
