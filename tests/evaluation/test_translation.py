@@ -7,7 +7,7 @@ import torch
 
 import qkv
 from models.tiny import SMALL, make_lively
-from qkv.base.errors import DataError, ShapeError
+from qkv.base.errors import ConfigError, DataError, ShapeError
 from qkv.data.pairs import Link, Pair
 from qkv.evaluation import translation
 from qkv.evaluation.translation import Quarter, alignment_errors, cross_maps, score_translations, translate_texts
@@ -88,6 +88,14 @@ def test_outputs_keep_to_max_tokens_and_to_the_positions():
     net, task = model("transformer-tiny")
     assert {len(t.ids) for t in translate_texts(net, task, TEXTS, max_tokens=5)} <= {1, 2, 3, 4, 5}
     assert max(len(t.ids) for t in translate_texts(net, task, TEXTS)) <= net.cfg.max_len
+
+
+def test_no_beam_and_no_token_is_refused():
+    net, task = model("transformer-tiny")
+    with pytest.raises(ConfigError, match="beams is 0; it must be at least 1"):
+        translate_texts(net, task, TEXTS, beams=0)
+    with pytest.raises(ConfigError, match="max_tokens is 0; it must be at least 1"):
+        translate_texts(net, task, TEXTS, max_tokens=0)
 
 
 def test_a_text_too_long_is_named():

@@ -124,6 +124,18 @@ def test_built_on_meta_and_filled_is_the_net_built_directly(small, assign):
     assert torch.equal(late(*batch), net(*batch))
 
 
+@every_model
+def test_built_on_meta_it_takes_the_type_of_its_file(small):
+    """A file of half precision makes a net of half precision, tables too."""
+    net, batch = make(small).to(torch.bfloat16), sentences(small.cfg)
+    with torch.device("meta"):
+        late = small.family.net(small.cfg).eval()
+    late.load_state_dict(net.state_dict(), assign=True)
+    fill_buffers(late)
+    assert {tensor.dtype for tensor in late.buffers()} <= {torch.bfloat16}
+    assert torch.equal(late(*batch), net(*batch))
+
+
 def test_one_graph_per_kind_of_block():
     """An encoder's and a decoder's block make one graph each, whatever their number; a cache makes one more."""
     folder = Path(__file__).parent

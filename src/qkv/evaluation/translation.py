@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from qkv.base.errors import DataError, ShapeError
+from qkv.base.errors import ConfigError, DataError, ShapeError
 from qkv.data.pairs import Pair, token_links
 from qkv.generation.search import Hypothesis, beam_search, greedy
 from qkv.inside.look import Seen, look
@@ -52,6 +52,9 @@ def translate_texts(
 
     beams: 1 is greedy. max_tokens: of one translation, twice the source's length and twenty more unless given.
     """
+    for name, value in (("beams", beams), ("max_tokens", max_tokens)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} is {value}; it must be at least 1.")
     encoded = _encode(task, texts)
     out: list[Translated | None] = [None] * len(texts)
     for indices in _by_length([len(ids) for ids in encoded], beams):

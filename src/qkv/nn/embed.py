@@ -16,9 +16,9 @@ class SinCosPositions(nn.Module):
         self.register_buffer("table", torch.empty(max_len, d_model), persistent=False)
         self.fill_buffers()
 
-    def fill_buffers(self) -> None:
-        """Compute the table again: after building on the meta device."""
-        self.table = SIN_COS[self.layout](*self.table.shape).to(self.table.dtype)
+    def fill_buffers(self, like: Tensor | None = None) -> None:
+        """Compute the table again, of the type and on the device of `like`: after building on the meta device."""
+        self.table = SIN_COS[self.layout](*self.table.shape).to(self.table if like is None else like)
 
     def forward(self, x: Float[Tensor, "b t m"], at: Int[Tensor, "#b t"]) -> Float[Tensor, "b t m"]:
         """Return x with the positions `at` told to it."""
@@ -62,8 +62,9 @@ def make_positions(kind: str, max_len: int, d_model: int) -> nn.Module:
 
 
 def fill_buffers(net: nn.Module) -> None:
-    """Compute every table of a net that its files do not hold: after building on the meta device."""
+    """Compute every table of a net that its files do not hold, of the parameters' type: after building on meta."""
+    like = next(net.parameters(), None)
     for module in net.modules():
         fill = getattr(module, "fill_buffers", None)
         if fill is not None:
-            fill()
+            fill(like)
