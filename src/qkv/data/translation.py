@@ -1,5 +1,6 @@
 """Where pairs come from, by one name: a file of the user's, or a built-in set of CLDR."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,9 +30,10 @@ class Splits:
 
 def parse_items(text: str) -> tuple[int, int]:
     """Read "1-3" as (1, 3), and "2" as (2, 2)."""
-    low, _, high = text.partition("-")
-    if not (low.isdigit() and (high.isdigit() or not high)):
+    found = re.fullmatch("([0-9]{1,4})(?:-([0-9]{1,4}))?", text)
+    if not found:
         raise ConfigError(f'items is "{text}"; write it as 1-3 or as 2.')
+    low, high = found.groups()
     return int(low), int(high or low)
 
 
@@ -71,10 +73,13 @@ def open_splits(
 
 def cldr_pairs(data: str, *, source: str, target: str, items: str, split: str, n: int) -> list[Pair]:
     """Return one split of a built-in set: `n` pairs of lists, or all single items if there are fewer than `n`."""
-    low, high = parse_items(items)
-    if high == 1:
-        return load_cldr(data, source, target, split=split)[:n]
-    return load_cldr(data, source, target, items=(low, high), n=n, split=split)
+    load = partial(load_cldr, data, source, target, items=parse_items(items), split=split)
+    try:
+        return load(n=n)
+    except DataError:
+        if parse_items(items) != (1, 1):
+            raise
+        return load()  # there are fewer than n
 
 
 def _held_out(pairs: Sequence[Pair]) -> set[str]:

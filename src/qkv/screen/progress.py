@@ -18,7 +18,7 @@ class Reporter:
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self.console, self.quiet = console, quiet
         self._bar = Progress(
-            TextColumn("{task.description:16}"),
+            TextColumn("{task.description:16}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]:7.4f}  {task.fields[speed]:7,.0f} tokens/s"),

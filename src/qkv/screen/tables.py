@@ -22,11 +22,16 @@ if TYPE_CHECKING:  # a list of rows is shown without importing torch
 LONGEST = 160
 
 
-def _table(*columns: str, title: str | None = None, right: Iterable[int] = ()) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+def _table(*columns: str, right: Iterable[int] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i in right else "left", overflow="fold")
     return table
+
+
+def _add(table: Table, *cells: str, style: str | None = None) -> None:
+    """Add a row of plain text: what stands in names and data is no markup."""
+    table.add_row(*map(Text, cells), style=style)
 
 
 def show_demo(demo: "Demo") -> RenderableType:
@@ -49,7 +54,8 @@ def _scores(demo: "Demo") -> Table:
     for one in demo.contestants:
         report = one.report
         best = f"{min(report.alignment.values()):.2f}" if report.alignment else "-"
-        table.add_row(
+        _add(
+            table,
             one.name,
             f"{one.parameters:,}",
             f"{one.seconds:.0f}",
@@ -86,8 +92,9 @@ def one_line(text: str) -> str:
 def _next_steps(demo: "Demo") -> list[RenderableType]:
     best = demo.contestants[1].folder
     text = demo.samples[0].source
+    names = " and ".join(picture.name for picture in demo.pictures)
     return [
-        f"Everything lies in {demo.folder}: the models, their curves (metrics.jsonl), {demo.pictures[0].name} and .svg",
+        Text(f"Everything lies in {demo.folder}: the models, their curves (metrics.jsonl), {names}"),
         "Try next:",
         Text(f'  qkv translate {best} "{text}" --alignment'),
         Text("  qkv demo --to hu"),
@@ -98,19 +105,19 @@ def _next_steps(demo: "Demo") -> list[RenderableType]:
 def show_report(report: "Report") -> RenderableType:
     """Return the scores of an evaluation, by source length and by head."""
     scores = _table("metric", "value", right=(1,))
-    scores.add_row("pairs", f"{report.n_pairs:,}")
-    scores.add_row("exact match %", f"{report.exact:.2f}")
-    scores.add_row("chrF", f"{report.chrf:.2f}")
-    scores.add_row("BLEU", f"{report.bleu:.2f}")
+    _add(scores, "pairs", f"{report.n_pairs:,}")
+    _add(scores, "exact match %", f"{report.exact:.2f}")
+    _add(scores, "chrF", f"{report.chrf:.2f}")
+    _add(scores, "BLEU", f"{report.bleu:.2f}")
     signatures = Text(f"chrF: {report.chrf_signature}\nBLEU: {report.bleu_signature}", style="dim")
     lengths = _table("source tokens", "pairs", "exact match %", right=(1, 2))
     for quarter in report.quarters:
-        lengths.add_row(f"{quarter.shortest}-{quarter.longest}", str(quarter.n_pairs), f"{quarter.exact:.2f}")
+        _add(lengths, f"{quarter.shortest}-{quarter.longest}", str(quarter.n_pairs), f"{quarter.exact:.2f}")
     if not report.alignment:
         return Group(scores, "", lengths, "", signatures)
     heads = _table("layer", "head", "alignment error rate", right=(0, 1, 2))
     for (layer, head), rate in report.alignment.items():
-        heads.add_row(str(layer), str(head), f"{rate:.3f}{' *' if (layer, head) == report.best_head else ''}")
+        _add(heads, str(layer), str(head), f"{rate:.3f}{' *' if (layer, head) == report.best_head else ''}")
     return Group(scores, "", lengths, "", heads, "", signatures)
 
 
@@ -120,35 +127,37 @@ def show_models(models: "Sequence[Info]") -> RenderableType:
     for one in models:
         kinds = Counter(f"{spec.query_stream} {spec.kind}" for spec in one.maps for _ in range(spec.heads))
         maps = ", ".join(f"{n} {kind}" for kind, n in kinds.items()) or "none: one fixed context"
-        table.add_row(one.name, one.family, f"{one.parameters:,}", maps)
+        _add(table, one.name, one.family, f"{one.parameters:,}", maps)
     families = {one.family: Text(f"{one.family}: {one.about}", style="dim") for one in models}
     return Group(table, "", *families.values())
 
 
 def show_info(info: "Info") -> RenderableType:
     """Return one model's settings, parts and maps."""
-    settings = _table("setting", "value", title=f"{info.name}: {info.about}")
+    settings = _table("setting", "value")
     for key, value in info.config.items():
-        settings.add_row(key, str(value))
+        _add(settings, key, str(value))
     parts = _table("part", "parameters", right=(1,))
     for part, n in info.parts.items():
-        parts.add_row(part, f"{n:,}")
-    parts.add_row("all", f"{info.parameters:,}", style="bold")
+        _add(parts, part, f"{n:,}")
+    _add(parts, "all", f"{info.parameters:,}", style="bold")
     maps = _table("map", "layer", "heads", "queries", "keys", right=(1, 2))
     for spec in info.maps:
-        maps.add_row(spec.kind, str(spec.layer), str(spec.heads), spec.query_stream, spec.key_stream)
+        _add(maps, spec.kind, str(spec.layer), str(spec.heads), spec.query_stream, spec.key_stream)
     card = _table("card", "")
     for key, value in info.card.items():
-        card.add_row(key, one_line(str(value)))
+        _add(card, key, one_line(str(value)))
     seen = maps if info.maps else "No attention: one fixed context."
-    return Group(settings, "", parts, "", seen, *(["", card] if info.card else []))
+    return Group(
+        Text(f"{info.name}: {info.about}"), "", settings, "", parts, "", seen, *(["", card] if info.card else [])
+    )
 
 
 def show_doctor(findings: "Sequence[Finding]") -> RenderableType:
     """Return what the doctor found, and what to do."""
     table = _table("", "what", "found", "advice")
     for one in findings:
-        table.add_row("✓" if one.ok else "✗", one.name, one.found, one.advice or "")
+        _add(table, "✓" if one.ok else "✗", one.name, one.found, one.advice or "")
     return table
 
 
@@ -156,7 +165,7 @@ def show_lineage(rows: "Sequence[Row]") -> RenderableType:
     """Return the lineage's rows, and how many stand where."""
     table = _table("#", "item", "status", "shown by", right=(0,))
     for row in rows:
-        table.add_row(str(row.id), Text(row.title), row.status, Text(row.proof))
+        _add(table, str(row.id), row.title, row.status, row.proof)
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.status] = counts.get(row.status, 0) + 1
