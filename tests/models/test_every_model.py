@@ -13,17 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import qkv
-from models.tiny import SMALL, Small, make, sentences
+from models.tiny import SMALL, difference, make, sentences
 from qkv.models import FAMILIES, family_of
 from qkv.nn.attention import Attend
 from qkv.nn.embed import fill_buffers
 from qkv.nn.scores import Weigh
 
 every_model = pytest.mark.parametrize("small", SMALL.values(), ids=SMALL)
-
-
-def run(net: nn.Module, small: Small) -> torch.Tensor:
-    return net(*sentences(small.cfg))
 
 
 @every_model
@@ -43,6 +39,18 @@ def test_every_parameter_gets_a_gradient(small):
         n for n, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()
     ]
     assert not without
+
+
+@every_model
+def test_products_in_bf16_give_nearly_the_same(small):
+    """As a training in bf16 computes: weights stay in fp32, and each has a finite gradient."""
+    net, batch = make(small).train(), sentences(small.cfg)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = net(*batch)
+    assert logits.dtype == torch.bfloat16
+    assert difference(logits.float(), net(*batch)) <= 5e-2
+    grads = torch.autograd.grad(logits.float().square().sum(), list(net.parameters()))
+    assert all(grad.isfinite().all() and grad.dtype == torch.float32 for grad in grads)
 
 
 @every_model
