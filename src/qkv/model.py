@@ -109,11 +109,12 @@ class Model:
             return
         if "hf" not in self.family.formats:
             raise UnsupportedError(f'{self.family.name} has no public format "hf": save it with format="qkv".')
-        public = self.family.formats["hf"]
-        tensors = write_state(public.rules(self.net.cfg), state, where=str(folder))
-        write_safetensors(folder / WEIGHTS, tensors)
+        public, cfg = self.family.formats["hf"], self.net.cfg
+        config, tensors = public.write_config(cfg), write_state(public.rules(cfg), state, where=str(folder))
         save_marian(folder, self.source, self.target)
-        files.write_json(folder / "config.json", public.write_config(self.net.cfg))
+        write_safetensors(folder / WEIGHTS, tensors)
+        files.write_json(folder / "generation_config.json", public.write_generation(cfg))
+        files.write_json(folder / "config.json", config)
 
     def _save_tokenizers(self, folder: Path) -> list[str]:
         if not isinstance(self.source, Tokenizer) or not isinstance(self.target, Tokenizer):
@@ -139,7 +140,7 @@ def load(folder: Path | str) -> Model:
                 cfg = public.read_config(config)
                 theirs = read_safetensors(folder)
                 net = _fill(family, cfg, public, theirs, folder)
-                return Model(net, *load_marian(folder))
+                return _matched(Model(net, *load_marian(folder)), folder)
     known = [
         name for family in map(get_family, FAMILIES) for public in family.formats.values() for name in public.names
     ]
@@ -182,7 +183,20 @@ def _load_own(folder: Path, config: Mapping[str, Any]) -> Model:
                 f"{folder / name} is not the file that config.json was written with (its SHA-256 differs): it is "
                 "damaged, or of another model. Copy the whole folder again."
             )
-    return Model(net, tokenizers[0], tokenizers[-1], header.card)
+    return _matched(Model(net, tokenizers[0], tokenizers[-1], header.card), folder)
+
+
+def _matched(model: Model, folder: Path) -> Model:
+    """Return the model if no token of its tokenizers lies outside its tables."""
+    cfg = model.net.cfg
+    rows = {"source": cfg.vocab_size, "target": cfg.target_vocab_size or cfg.vocab_size}
+    for side, codec in (("source", model.source), ("target", model.target)):
+        if codec.vocab_size > rows[side]:
+            raise DataError(
+                f"{folder}: the {side} tokenizer has {codec.vocab_size:,} tokens, the net {rows[side]:,}. Is the "
+                "tokenizer of another model?"
+            )
+    return model
 
 
 def _digest(path: Path) -> str:

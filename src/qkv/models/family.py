@@ -27,12 +27,16 @@ class MapSpec(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """One public weight format of a family: how its configuration and its tensors map to ours and back."""
+    """One public weight format of a family: how its configuration and its tensors map to ours and back.
+
+    write_generation: how the reference must decode to write what qkv writes.
+    """
 
     names: tuple[str, ...]
     read_config: Callable[[Mapping[str, Any]], Any]
     write_config: Callable[[Any], dict[str, Any]]
     rules: Callable[[Any], Sequence[Rule]]
+    write_generation: Callable[[Any], dict[str, Any]]
     aliases: Mapping[str, str | None] = field(default_factory=dict)
 
 

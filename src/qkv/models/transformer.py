@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from qkv.base.config import check_ranges
+from qkv.base.config import check_ranges, from_dict
 from qkv.base.errors import ConfigError, ShapeError
 from qkv.models.family import EncoderDecoder, Family, Format, MapSpec
-from qkv.models.transformer_files import ALIASES, from_hf, rules, to_hf
+from qkv.models.transformer_files import ALIASES, from_hf, generation_to_hf, rules, to_hf
 from qkv.nn.attention import Attention
 from qkv.nn.block import Block, Stack
 from qkv.nn.cache import BlockCache, make_room, pick
@@ -214,7 +214,8 @@ SIZES = {
 
 HF = Format(
     names=("marian",),
-    read_config=lambda config: Config(**from_hf(config)),
+    read_config=lambda config: from_dict(Config, from_hf(config), "config.json"),
+    write_generation=generation_to_hf,
     write_config=to_hf,
     rules=rules,
     aliases=ALIASES,

@@ -147,6 +147,18 @@ def to_hf(cfg: Any) -> dict[str, Any]:
     }
 
 
+def generation_to_hf(cfg: Any) -> dict[str, Any]:
+    """Return the `generation_config.json` with which MarianMTModel decodes as qkv does: never padding."""
+    return {
+        "bad_words_ids": [[cfg.pad_id]],
+        "decoder_start_token_id": cfg.start_id,
+        "eos_token_id": cfg.end_id,
+        "max_length": cfg.max_len,
+        "num_beams": 4,
+        "pad_token_id": cfg.pad_id,
+    }
+
+
 def rules(cfg: Any) -> list[Rule]:
     """Return the table of names between a Marian `model.safetensors` and our net."""
     table = [same("model.shared.weight", "token.weight")]

@@ -25,6 +25,11 @@ class Encoded(Protocol):
 class Codec(Protocol):
     """Strings to ids and back: any of the tokenizers of `qkv.text`."""
 
+    @property
+    def vocab_size(self) -> int:
+        """The number of tokens, the special ones included."""
+        ...
+
     def encode(self, text: str) -> Encoded:
         """Return the tokens of a string, without special ones."""
         ...
