@@ -1,5 +1,6 @@
 """A small real training: pairs of words, narrow nets, every part of the state in use."""
 
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from qkv.training.log import read_log
 from qkv.training.loop import Event, Stepped, Training
 from qkv.training.recipe import Recipe
 from qkv.verbs.train import validation_loss
+from training.crash.states import same_bits
 from verbs.small_runs import PAIRS
 
 RECIPE: dict[str, Any] = {
@@ -69,3 +71,16 @@ def log_of(folder: Path) -> list[dict[str, Any]]:
     """Return the log without its clocks."""
     clocks = ("seconds", "tokens_per_s")
     return [{k: v for k, v in line.items() if k not in clocks} for line in read_log(folder / "metrics.jsonl")]
+
+
+def break_after(training: Training, step: int) -> list:
+    """Run to a step and leave as a crash would: without a word."""
+    events = training.run()
+    seen = list(takewhile(lambda event: not (isinstance(event, Stepped) and event.step == step), events))
+    events.close()
+    return seen
+
+
+def same_net(a: Training, b: Training) -> bool:
+    one, two = a.net.state_dict(), b.net.state_dict()
+    return one.keys() == two.keys() and all(same_bits(one[name], two[name]) for name in one)
