@@ -170,6 +170,6 @@ def test_findings_and_rows():
     assert ["✓", "torch", "2.12"] in rows
     assert ["✗", "disk", "[full]", "make", "room"] in rows
     everything = lineage(None)
-    text = text_of(show_lineage(everything))
+    text = text_of(show_lineage(everything), width=1000)
     assert all(row.title in text for row in everything)
     assert f"{sum(row.status == 'runs' for row in everything)} runs" in text.splitlines()[-1]

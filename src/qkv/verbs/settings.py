@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from qkv.base import files
 from qkv.base.config import from_dict
-from qkv.base.errors import ConfigError
+from qkv.base.errors import ConfigError, nearest
 from qkv.training.recipe import Recipe
 
 
@@ -54,6 +54,10 @@ def merge(*layers: Mapping[str, Any], where: str) -> TrainSettings:
         recipe |= inner
         recipe |= {k: given.pop(k) for k in list(given) if k in recipe_names}
         outer |= given
+    known = recipe_names | {field.name for field in dataclasses.fields(TrainSettings)}
+    unknown = [f'"{name}".{nearest(name, known)}' for name in outer if name not in known]
+    if unknown:
+        raise ConfigError(f"{where}: there is no setting {' and no '.join(unknown)}")
     missing = [name for name in ("model", "data") if name not in outer]
     if missing:
         raise ConfigError(f"{where}: no {' and no '.join(missing)}, as in: qkv train transformer-tiny names.tsv")
