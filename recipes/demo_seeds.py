@@ -15,7 +15,7 @@ import torch
 
 from qkv.base import files
 from qkv.evaluation.translation import Report
-from qkv.verbs.demo import CONTESTANTS, Contestant, compete
+from qkv.verbs.demo import CONTESTANTS, Contestant, compete, one_thread
 from qkv.verbs.settings import TrainSettings
 from qkv.verbs.train import learn_tokenizer, open_settings_data
 
@@ -41,7 +41,7 @@ def run(to: str, seed: int) -> Iterator[tuple[Contestant, int]]:
     tokenizer = learn_tokenizer(settings, splits)
     for name, scale in [*((name, 1) for name in CONTESTANTS), ("rnn-tiny", LONGER)]:
         recipe = replace(CONTESTANTS[name], seed=seed, steps=CONTESTANTS[name].steps * scale)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, one_thread():
             one = replace(settings, model=name, recipe=recipe)
             yield compete(one, splits, tokenizer, Path(folder), lambda event: None).contestant, recipe.steps
 
@@ -58,7 +58,7 @@ def main() -> None:
             for one, steps in run(to, seed):
                 lines.append(row(to, seed, one.name, one.parameters, steps, one.seconds, one.report))
                 print(lines[-1], flush=True)
-            head = f"qkv demo, {torch.__version__}, {torch.get_num_threads()} threads, 500 unseen strings, greedy.\n\n"
+            head = f"qkv demo, {torch.__version__}, one thread, 500 unseen strings, greedy.\n\n"
             files.write_text(Path(__file__).with_suffix(".md"), head + "\n".join(lines) + "\n")
 
 

@@ -1,9 +1,12 @@
 """The main job on one page: three translators side by side, and the lecture's alignment picture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
+
+import torch
 
 from qkv.data.pairs import Pair, token_links
 from qkv.data.translation import Splits
@@ -82,10 +85,11 @@ def demo(
     tokenizer = learn_tokenizer(settings, splits)
     on_event(look_through(settings, splits, tokenizer))
     entries = {}
-    for name, recipe in CONTESTANTS.items():
-        recipe = replace(recipe, seed=seed, steps=max(1, round(recipe.steps * scale)))
-        one = replace(settings, model=name, recipe=recipe)
-        entries[name] = compete(one, splits, tokenizer, folder / name, on_event)
+    with one_thread():
+        for name, recipe in CONTESTANTS.items():
+            recipe = replace(recipe, seed=seed, steps=max(1, round(recipe.steps * scale)))
+            one = replace(settings, model=name, recipe=recipe)
+            entries[name] = compete(one, splits, tokenizer, folder / name, on_event)
     alignments = _align({name: entry.trained.model for name, entry in entries.items()}, tokenizer, splits)
     pictures = (folder / "alignment.png", folder / "alignment.svg")
     for picture in pictures:
@@ -97,6 +101,20 @@ def demo(
         pictures=pictures,
         folder=folder,
     )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: products this small gain little from a second, and wait for it where others are at work.
+
+    It also makes the figures of a demo the same for any number of cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Entry(NamedTuple):
