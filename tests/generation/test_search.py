@@ -139,6 +139,20 @@ def test_beam_search_equals_one_over_lists(name, beams, penalty):
         assert hypothesis.score == pytest.approx(score, abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["bahdanau-tiny", "transformer-tiny"])
+@torch.inference_mode()
+def test_a_large_vocabulary_is_searched_alike(name):
+    sizes = {"vocab_size": 1000} | ({"target_vocab_size": 1000} if name == "bahdanau-tiny" else {})
+    net = make_lively(SMALL[name], **sizes)
+    batch = sentences(net.cfg, (5, 3, 7))
+    found = beam_search(net, batch.source, batch.source_mask, beams=3, length_penalty=1.0, room=ROOM)
+    single = greedy(net, batch.source, batch.source_mask, room=ROOM)
+    for wide, one, source in zip(found, single, sources(batch), strict=True):
+        ids, score = plain_beam(net, source, 3, 1.0)
+        assert wide.ids == ids and wide.score == pytest.approx(score, abs=1e-5)
+        assert one.ids == plain_beam(net, source, 1, 1.0)[0]
+
+
 @both_families
 @torch.inference_mode()
 def test_one_beam_is_greedy(name):
