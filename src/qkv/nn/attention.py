@@ -1,11 +1,15 @@
 """Multi-head attention, and the seat where its queries meet its keys."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from qkv.nn.cache import KeyValue, grow
+from qkv.nn.linear import Linear
 from qkv.nn.where import EVERYWHERE, Where
-from qkv.ops.attend import attend
+from qkv.ops.attend import attend, attend_weights
+
+FEW_KEYS = 128
 
 
 class Attend(nn.Module):
@@ -20,6 +24,8 @@ class Attend(nn.Module):
     ) -> Float[Tensor, "b h t e"]:
         """Return the mix of values that each query sees."""
         dropout = self.dropout if self.training else 0.0
+        if dropout == 0.0 and _is_slow_when_fused(q, k):
+            return attend_weights(q, k, v, mask=where.mask, bias=where.bias, causal=where.causal, scale=self.scale)[0]
         return attend(q, k, v, mask=where.mask, bias=where.bias, causal=where.causal, scale=self.scale, dropout=dropout)
 
 
@@ -36,12 +42,12 @@ class Attention(nn.Module):
         super().__init__()
         self.n_heads, self.d_head = n_heads, d_model // n_heads
         if d_memory is None:
-            self.qkv = nn.Linear(d_model, 3 * d_model, bias=bias)
+            self.qkv = Linear(d_model, 3 * d_model, bias=bias)
         else:
-            self.q = nn.Linear(d_model, d_model, bias=bias)
-            self.kv = nn.Linear(d_memory, 2 * d_model, bias=bias)
+            self.q = Linear(d_model, d_model, bias=bias)
+            self.kv = Linear(d_memory, 2 * d_model, bias=bias)
         self.attend = Attend(dropout=dropout)
-        self.out = nn.Linear(d_model, d_model, bias=bias)
+        self.out = Linear(d_model, d_model, bias=bias)
 
     def forward(
         self,
@@ -73,6 +79,14 @@ class Attention(nn.Module):
     def _heads(self, x: Float[Tensor, "b t k"], n: int) -> tuple[Tensor, ...]:
         """Cut the last axis into n parts of heads: n times (b, h, t, d)."""
         return x.unflatten(-1, (n, self.n_heads, self.d_head)).permute(2, 0, 3, 1, 4).unbind(0)
+
+
+def _is_slow_when_fused(q: Tensor, k: Tensor) -> bool:
+    """Tell where products and a softmax are faster: on CPUs the fused bfloat16 kernel is made for many keys.
+
+    Forward and backward on Zen 5, 64 keys: 23 ms fused, 7 ms not; 128: 25 and 14; 256: equal.
+    """
+    return q.dtype == torch.bfloat16 and q.is_cpu and k.size(2) <= FEW_KEYS
 
 
 def _fold(q: Float[Tensor, "b h t d"], n_rows: int) -> Float[Tensor, "n h r d"]:

@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from qkv.nn.linear import Linear
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
 
 
@@ -15,7 +17,7 @@ class Mlp(nn.Module):
     def __init__(self, d_model: int, d_ff: int, act: str, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.act = ACTIVATIONS[act]
-        self.up, self.down = nn.Linear(d_model, d_ff), nn.Linear(d_ff, d_model)
+        self.up, self.down = Linear(d_model, d_ff), Linear(d_ff, d_model)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "*b m"]) -> Float[Tensor, "*b m"]:

@@ -14,18 +14,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from qkv.base.errors import ConfigError, UnsupportedError
+from qkv.nn.linear import HAS_ONEDNN
 from qkv.nn.table import TokenTable
 
 Net = TypeVar("Net", bound=nn.Module)
-HAS_BLOCKS = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def has_fast_bf16() -> bool:
     """Tell whether oneDNN multiplies bfloat16 in this CPU's own instructions."""
-    return HAS_BLOCKS and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return HAS_ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def pack(net: Net, dtype: torch.dtype = torch.bfloat16, *, blocks: bool = HAS_BLOCKS) -> Net:
+def pack(net: Net, dtype: torch.dtype = torch.bfloat16, *, blocks: bool = HAS_ONEDNN) -> Net:
     """Return a copy of `net` that only infers, faster: everything in `dtype`, the weights of its products packed.
 
     dtype: bfloat16 (half the bytes; about three digits) or float32 (the numbers of `net`, up to the order of sums).
@@ -84,7 +84,7 @@ class PackedLinear(Sealed):
     """A linear layer that cannot learn. Its tensors are no parameters, so that nothing finds and changes them."""
 
     def __init__(
-        self, weight: Float[Tensor, "o i"], bias: Float[Tensor, "o"] | None, blocks: bool = HAS_BLOCKS
+        self, weight: Float[Tensor, "o i"], bias: Float[Tensor, "o"] | None, blocks: bool = HAS_ONEDNN
     ) -> None:
         super().__init__()
         self.blocks = blocks
@@ -102,7 +102,7 @@ class PackedLinear(Sealed):
 class PackedTable(Sealed):
     """A token table: its rows as they were for looking up and, if it also scores, packed for the product."""
 
-    def __init__(self, table: nn.Embedding, blocks: bool = HAS_BLOCKS) -> None:
+    def __init__(self, table: nn.Embedding, blocks: bool = HAS_ONEDNN) -> None:
         super().__init__()
         self.rows = table.weight.detach()
         if isinstance(table, TokenTable):

@@ -1,8 +1,9 @@
 """The table of token vectors, read both ways."""
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from qkv.nn.linear import linear
 
 
 class TokenTable(nn.Embedding):
@@ -10,4 +11,4 @@ class TokenTable(nn.Embedding):
 
     def logits(self, x: Float[Tensor, "*b m"], bias: Float[Tensor, "v"] | None = None) -> Float[Tensor, "*b v"]:
         """Return the score of every token at every place of x: x E^T + bias."""
-        return F.linear(x, self.weight, bias)
+        return linear(x, self.weight, bias)

@@ -49,8 +49,8 @@ def attend_weights(
 ) -> tuple[Float[Tensor, "b h t e"], Float[Tensor, "b h t s"]]:
     """Return what `attend` returns for the same arguments, and the weights: O(t s) memory per head."""
     _check(q, k, mask, bias, causal)
-    repeats = q.size(1) // k.size(1)
-    k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
+    if (repeats := q.size(1) // k.size(1)) > 1:
+        k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
     scores = (q @ k.mT) * (q.size(-1) ** -0.5 if scale is None else scale)
     if causal:
         mask = causal_mask(q.size(2), k.size(2), q.device)
