@@ -67,7 +67,8 @@ class Decoding(Protocol):
 class EncoderDecoder(nn.Module):
     """What every net offers that turns one sequence into another; generation and tasks need nothing else.
 
-    forward(source (b, s), target (b, t), source_mask (b, s)): the logits (b, t, v) after each prefix of `target`.
+    forward(source (b, s), target (b, t), source_mask (b, s)): the logits (b, t, v) after each prefix of `target`; with
+    keep (b, t), those of the marked prefixes alone, (n, v).
     start(source, source_mask, beams=, room=): reads the sources once, and returns the Decoding of `beams` hypotheses
     of each, of up to `room` tokens.
     step(ids (n), state): appends a token to each row of a Decoding, in place; the logits (n, v) of the next.

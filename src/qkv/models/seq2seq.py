@@ -209,12 +209,20 @@ class Seq2seq(EncoderDecoder):
         return Reading(annotations, self.decoder.remember(annotations), source_mask, torch.cat(final.unbind(0), -1))
 
     def forward(
-        self, source: Int[Tensor, "b s"], target: Int[Tensor, "b t"], source_mask: Bool[Tensor, "b s"]
-    ) -> Float[Tensor, "b t v"]:
-        """Return the logits of the token after each prefix of `target` (teacher forcing)."""
+        self,
+        source: Int[Tensor, "b s"],
+        target: Int[Tensor, "b t"],
+        source_mask: Bool[Tensor, "b s"],
+        keep: Bool[Tensor, "b t"] | None = None,
+    ) -> Float[Tensor, "*n v"]:
+        """Return the logits (b, t, v) of the token after each prefix of `target` (teacher forcing).
+
+        With `keep` only those of the prefixes it marks, (n, v).
+        """
         reading = self.read(source, source_mask)
         y = self.drop(self.target_token(target))
-        return self.head(self.drop(self.decoder(y, reading, self.decoder.begin(reading))[0]))
+        features = self.drop(self.decoder(y, reading, self.decoder.begin(reading))[0])
+        return self.head(features if keep is None else features[keep])
 
     def start(self, source: Int[Tensor, "b s"], source_mask: Bool[Tensor, "b s"], *, beams: int, room: int) -> Decoding:
         """Read the sources once; return the state for `beams` hypotheses of each. A recurrent state needs no `room`."""

@@ -143,13 +143,21 @@ class Transformer(EncoderDecoder):
         return self.encoder(self._embed(self.token, source, at), Where(mask=keys_mask(source_mask)))
 
     def forward(
-        self, source: Int[Tensor, "b s"], target: Int[Tensor, "b t"], source_mask: Bool[Tensor, "b s"]
-    ) -> Float[Tensor, "b t v"]:
-        """Return the logits of the token after each prefix of `target` (teacher forcing)."""
+        self,
+        source: Int[Tensor, "b s"],
+        target: Int[Tensor, "b t"],
+        source_mask: Bool[Tensor, "b s"],
+        keep: Bool[Tensor, "b t"] | None = None,
+    ) -> Float[Tensor, "*n v"]:
+        """Return the logits (b, t, v) of the token after each prefix of `target` (teacher forcing).
+
+        With `keep` only those of the prefixes it marks, (n, v): padding has no logits to be computed.
+        """
         memory = self.encode(source, source_mask)
         at = torch.arange(target.size(1), device=target.device)[None]
         x = self._embed(self._target_table(), target, at)
-        return self._logits(self.decoder(x, Where(causal=True), memory, Where(mask=keys_mask(source_mask))))
+        x = self.decoder(x, Where(causal=True), memory, Where(mask=keys_mask(source_mask)))
+        return self._logits(x if keep is None else x[keep])
 
     def start(self, source: Int[Tensor, "b s"], source_mask: Bool[Tensor, "b s"], *, beams: int, room: int) -> Decoding:
         """Read the sources once; return the state for `beams` hypotheses of each, of up to `room` tokens."""

@@ -108,9 +108,9 @@ class Translation:
 
     def loss(self, net: EncoderDecoder, batch: Batch) -> Loss:
         """Return the loss of a batch with teacher forcing."""
-        logits = net(batch.source, batch.target, batch.source_mask)
-        total, plain = token_loss(logits, batch.labels, batch.label_mask, self.smoothing)
-        return Loss(total, plain, int(batch.label_mask.sum()))
+        logits = net(batch.source, batch.target, batch.source_mask, batch.label_mask)
+        labels = batch.labels[batch.label_mask]
+        return Loss(*token_loss(logits, labels, smoothing=self.smoothing), len(labels))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the target string of generated ids."""
