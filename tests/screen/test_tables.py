@@ -56,6 +56,8 @@ def test_a_report_shows_all_its_figures():
     text = text_of(show_report(make_report()))
     for figure in ("1,234", "12.35", "56.79", "34.50", "chrF: nrefs:1|chrF", "BLEU: nrefs:1|BLEU"):
         assert figure in text, figure
+    assert "left out" not in text
+    assert "rows left out      7" in text_of(show_report(make_report(left_out=7)))
     rows = [line.split() for line in text.splitlines()]
     assert ["2-5", "600", "20.00"] in rows
     assert ["6-9", "634", "5.25"] in rows

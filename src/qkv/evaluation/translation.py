@@ -149,7 +149,10 @@ class Quarter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """How well a net translates: percentages, the metrics' signatures, exact matches by source length, alignment."""
+    """How well a net translates: percentages, the metrics' signatures, exact matches by source length, alignment.
+
+    left_out: rows of a file that could not be used, and are in no figure.
+    """
 
     n_pairs: int
     exact: float
@@ -159,6 +162,7 @@ class Report:
     bleu_signature: str
     quarters: tuple[Quarter, ...]
     alignment: dict[tuple[int, int], float]
+    left_out: int = 0
 
     @property
     def best_head(self) -> tuple[int, int] | None:

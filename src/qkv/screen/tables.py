@@ -106,6 +106,8 @@ def show_report(report: "Report") -> RenderableType:
     """Return the scores of an evaluation, by source length and by head."""
     scores = _table("metric", "value", right=(1,))
     _add(scores, "pairs", f"{report.n_pairs:,}")
+    if report.left_out:
+        _add(scores, "rows left out", f"{report.left_out:,}", style="yellow")
     _add(scores, "exact match %", f"{report.exact:.2f}")
     _add(scores, "chrF", f"{report.chrf:.2f}")
     _add(scores, "BLEU", f"{report.bleu:.2f}")

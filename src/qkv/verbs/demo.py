@@ -1,5 +1,6 @@
 """The main job on one page: three translators side by side, and the lecture's alignment picture."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 
+from qkv.base.errors import ConfigError
 from qkv.data.pairs import Pair, token_links
 from qkv.data.translation import Splits
 from qkv.evaluation.translation import Report, Translated, score_translations
@@ -78,6 +80,8 @@ def demo(
     scale: times the steps of each training. Everything is drawn from `seed`: on one machine two demos differ in
     their times alone.
     """
+    if not 0 < scale < math.inf:
+        raise ConfigError(f"scale is {scale}; it must be above 0.")
     on_event = on_event or (lambda event: None)
     folder = free_folder(out, f"demo-{source}-{target}")
     settings = TrainSettings(model=SHOWN[0], data="cldr:dates", source=source, target=target, items=items, dropout=0.0)

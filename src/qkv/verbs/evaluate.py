@@ -1,5 +1,6 @@
 """Score a translator on pairs it has not seen."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +30,7 @@ def evaluate(
     Locales and items of a built-in set are those the model was trained on, unless given. dtype: as for `translate`.
     """
     refuse_idle(data, {"source": source, "target": target, "items": items})
-    model = open_model(model, dtype)
+    model, left_out = open_model(model, dtype), 0
     if data.startswith("cldr:"):
         card = {"source": "en", "target": "fr", "items": "1-1", **model.card}
         pairs = cldr_pairs(
@@ -41,5 +42,7 @@ def evaluate(
             n=n_examples,
         )
     else:
-        pairs = read_pairs(Path(data), on_bad=on_bad)[0]
-    return score_translations(model.net, model.task, pairs, beams=beams, length_penalty=length_penalty)[0]
+        pairs, reading = read_pairs(data, on_bad=on_bad)
+        left_out = len(reading.dropped)
+    report, _ = score_translations(model.net, model.task, pairs, beams=beams, length_penalty=length_penalty)
+    return replace(report, left_out=left_out)
