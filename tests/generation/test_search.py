@@ -1,5 +1,6 @@
 """Greedy and beam search against searches without cache or batch: lists of prefixes, each run anew at every step."""
 
+import copy
 import itertools
 from dataclasses import replace
 from functools import cache
@@ -11,6 +12,7 @@ from torch import Tensor
 
 import qkv
 from models.tiny import SMALL, Sentences, make_lively, sentences
+from qkv.base.errors import UnsupportedError
 from qkv.generation.search import Hypothesis, beam_search, greedy
 
 ROOM = 9
@@ -151,6 +153,16 @@ def test_a_large_vocabulary_is_searched_alike(name):
         ids, score = plain_beam(net, source, 3, 1.0)
         assert wide.ids == ids and wide.score == pytest.approx(score, abs=1e-5)
         assert one.ids == plain_beam(net, source, 1, 1.0)[0]
+
+
+@both_families
+@torch.inference_mode()
+def test_a_net_in_training_mode_is_refused(name):
+    net, batch = lively(name)
+    net = copy.deepcopy(net).train()
+    for search_by in (greedy, beam_search):
+        with pytest.raises(UnsupportedError, match="net.eval"):
+            search_by(net, batch.source, batch.source_mask, room=ROOM)
 
 
 @both_families

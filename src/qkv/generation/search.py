@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from qkv.base.errors import UnsupportedError
 from qkv.models.family import EncoderDecoder
 
 
@@ -45,6 +46,7 @@ def greedy(
     net: EncoderDecoder, source: Int[Tensor, "b s"], source_mask: Bool[Tensor, "b s"], *, room: int
 ) -> list[Hypothesis]:
     """Take the likeliest token at every step, at most `room` of them; never the padding token."""
+    _check_eval(net)
     state = net.start(source, source_mask, beams=1, room=room)
     alive, done = list(range(source.size(0))), {}
     paths: list[_Node | None] = [None] * len(alive)
@@ -118,6 +120,7 @@ def beam_search(
     best prefix, at its present length, could not enter its `beams` finished outputs any more (transformers'
     `early_stopping=False`), or after `room` tokens. Sutskever et al. 2014, section 3.2; Wu et al. 2016, section 7.
     """
+    _check_eval(net)
     device, end_id = source.device, net.cfg.end_id
     state = net.start(source, source_mask, beams=beams, room=room)
     searches = [_Search(i, beams, length_penalty, [None] * beams) for i in range(source.size(0))]
@@ -147,6 +150,13 @@ def beam_search(
     return [done[i] for i in range(source.size(0))]
 
 
+def _check_eval(net: EncoderDecoder) -> None:
+    if net.training:
+        raise UnsupportedError(
+            "The net is in training mode, where dropout garbles what it writes: call net.eval() first."
+        )
+
+
 def _best(logits: Float[Tensor, "n v"], k: int, banned: int) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
     """Return the k largest log-probabilities of each row, in fp32, and their tokens, `banned` never among them.
 
@@ -157,7 +167,7 @@ def _best(logits: Float[Tensor, "n v"], k: int, banned: int) -> tuple[Float[Tens
     logits[:, banned] = float("-inf")
     values, tokens = _largest(logits, k)
     logits[:, banned] = kept
-    total = logits.sub_(top).exp_().sum(-1, keepdim=True).float().log() + top
+    total = logits.sub_(top).exp_().sum(-1, keepdim=True, dtype=torch.float32).log() + top
     return values.float() - total, tokens
 
 
