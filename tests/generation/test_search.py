@@ -161,7 +161,7 @@ def test_a_net_in_training_mode_is_refused(name):
     net, batch = lively(name)
     net = copy.deepcopy(net).train()
     for search_by in (greedy, beam_search):
-        with pytest.raises(UnsupportedError, match="net.eval"):
+        with pytest.raises(UnsupportedError, match=r"net\.eval"):
             search_by(net, batch.source, batch.source_mask, room=ROOM)
 
 
