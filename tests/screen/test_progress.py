@@ -1,7 +1,9 @@
 """What a training shows while it runs: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
 
 import io
+import re
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,19 @@ def test_a_bar_on_a_terminal(monkeypatch):
     assert "[bold]run[/]" in text, "a folder's name is text, not markup"
     assert "validation loss 1.2346" in text
     assert " of 40, " not in text
+
+
+def test_the_bar_fits_eighty_columns(monkeypatch):
+    monkeypatch.setattr(time, "monotonic", count().__next__)
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80, color_system=None, legacy_windows=False)
+    with Reporter(console) as report:
+        report(Began("transformer-tiny", 0, 1000))
+        for n in range(1, 1001):
+            report(Stepped(n, 12.5, 12.5, 0.001, 0.7, 123456, 1.0, False))
+    last = [line for line in screen.getvalue().replace("\r", "\n").splitlines() if "1000/1000" in line][-1]
+    assert "loss 12.5000  123,456 tokens/s" in last
+    assert re.search(r"\d:\d\d:\d\d$", last.strip()), "the time left is not cut off"
 
 
 @pytest.mark.parametrize("terminal", [True, False])

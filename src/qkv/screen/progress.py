@@ -19,7 +19,7 @@ class Reporter:
         self.console, self.quiet = console, quiet
         self._bar = Progress(
             TextColumn("{task.description:16}", markup=False),
-            BarColumn(bar_width=None),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]:7.4f}  {task.fields[speed]:7,.0f} tokens/s"),
             TimeRemainingColumn(),
