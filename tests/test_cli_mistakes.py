@@ -76,7 +76,7 @@ def test_unequal_files_name_the_first_suspicious_pair(qkv, tmp_path):
         (["train", "rnn-tiny", "words.tsv", "--tokenizer", "word"], 2, "--tokenizer"),
         (["train", "rnn-tny", "words.tsv"], 2, 'No model "rnn-tny"; there are .*Did you mean "rnn-tiny"?'),
         (["train", "rnn-tiny", "word.tsv"], 65, 'There is no file word.tsv. Did you mean "words.tsv"?'),
-        (["train", "rnn-tiny", "cldr:date"], 65, 'no built-in data set "cldr:date". Did you mean "[a-z:]*dates"?'),
+        (["train", "rnn-tiny", "cldr:date"], 65, 'no built-in data set "cldr:date". Did you mean "cldr:dates"?'),
         (["train", "rnn-tiny"], 2, "qkv train: no data, as in: qkv train transformer-tiny names.tsv"),
         (["train"], 2, "qkv train: no model and no data"),
         (["train", "rnn-tiny", "cldr:dates", "--items", "nonsense"], 2, 'items is "nonsense"; write it as 1-3'),

@@ -63,7 +63,7 @@ def test_fewer_strings_than_asked_for_is_an_error():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "cldr:date"}, 'no built-in data set "cldr:date". Did you mean "dates"?'),
+        ({"name": "cldr:date"}, 'no built-in data set "cldr:date". Did you mean "cldr:dates"?'),
         ({"source": "en_USA"}, 'CLDR has no locale "en_USA". Did you mean "en_U'),
         ({"target": "xx"}, 'CLDR has no locale "xx".'),
     ],

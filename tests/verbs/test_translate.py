@@ -32,6 +32,21 @@ def test_order_is_kept_and_folders_are_models(size, tmp_path):
     assert all(one.alignment is None for one in together)
 
 
+@pytest.mark.parametrize("beams", [1, 4])
+def test_how_long_a_translation_may_be_goes_by_its_own_source(beams):
+    """An untrained model may never end: what stops it is twice its source and twenty, not the longest of the batch."""
+    model: Any = make_model("bahdanau-tiny", max_len=200)
+    model.net.head.bias.data[model.net.cfg.end_id] = -1e9
+    texts = ["one", "one red house, two green doors", "six blue"]
+    task = model.task
+    done = model.translate(texts, beams=beams)
+    assert [len(one.ids) for one in done] == [2 * len(task.encode_source(text)) + 20 for text in texts]
+    for text, one in zip(texts, done, strict=True):
+        (alone,) = model.translate([text], beams=beams)
+        assert alone.ids == one.ids
+    assert [len(one.ids) for one in model.translate(texts, beams=beams, max_tokens=5)] == [5, 5, 5]
+
+
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("size", ["bahdanau-tiny", "luong-tiny", "transformer-tiny"])
 def test_an_alignment_fits_its_tokens(size, beams):

@@ -100,8 +100,9 @@ def _open(name: str, source: str, target: str) -> tuple[CldrSet, Callable[[Seque
         raise UnsupportedError('The built-in cldr: data needs Babel: pip install "qkv[demo]"') from error
     sets: dict[str, Callable[..., CldrSet]] = {"dates": Dates, "numbers": Numbers, "names": Names}
     if name not in sets:
-        known = ", ".join(f"cldr:{known}" for known in sets)
-        raise DataError(f'There is no built-in data set "cldr:{name}".{nearest(name, sets)} Known: {known}.')
+        known = [f"cldr:{known}" for known in sets]
+        hint = nearest(f"cldr:{name}", known)
+        raise DataError(f'There is no built-in data set "cldr:{name}".{hint} Known: {", ".join(known)}.')
     locales = find_locale(source), find_locale(target)
     return sets[name](*locales), partial(join_pairs, source=Joiner(locales[0]), target=Joiner(locales[1]))
 

@@ -59,9 +59,9 @@ def translate_texts(
     out: list[Translated | None] = [None] * len(texts)
     for indices in _by_length([len(ids) for ids in encoded], beams):
         source, mask = task.sources([encoded[i] for i in indices])
-        room = min(max_tokens or 2 * source.size(1) + 20, net.cfg.max_len)
+        rooms = [min(max_tokens or 2 * len(encoded[i]) + 20, net.cfg.max_len) for i in indices]
         with look(net, kinds=("cross",)) if weights else nullcontext() as seen:
-            found = _search(net, source, mask, beams, length_penalty, room)
+            found = _search(net, source, mask, beams, length_penalty, rooms)
         for i, one in zip(indices, found, strict=True):
             layers = _stitch(net, seen, one, len(encoded[i])) if seen else None
             out[i] = Translated(text=task.decode(one.ids), score=one.score, ids=one.ids, weights=layers)
@@ -88,11 +88,11 @@ def _search(
     mask: Bool[Tensor, "b s"],
     beams: int,
     length_penalty: float,
-    room: int,
+    rooms: Sequence[int],
 ) -> list[Hypothesis]:
     if beams == 1:
-        return greedy(net, source, mask, room=room)
-    return beam_search(net, source, mask, beams=beams, length_penalty=length_penalty, room=room)
+        return greedy(net, source, mask, room=rooms)
+    return beam_search(net, source, mask, beams=beams, length_penalty=length_penalty, room=rooms)
 
 
 def _by_length(lengths: Sequence[int], rows: int) -> Iterator[list[int]]:

@@ -1,5 +1,6 @@
 """Greedy and beam search over any encoder-decoder: sources are read once, finished ones leave the batch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -43,22 +44,23 @@ def _unroll(node: _Node | None, score: float) -> Hypothesis:
 
 @torch.inference_mode()
 def greedy(
-    net: EncoderDecoder, source: Int[Tensor, "b s"], source_mask: Bool[Tensor, "b s"], *, room: int
+    net: EncoderDecoder, source: Int[Tensor, "b s"], source_mask: Bool[Tensor, "b s"], *, room: int | Sequence[int]
 ) -> list[Hypothesis]:
-    """Take the likeliest token at every step, at most `room` of them; never the padding token."""
+    """Take the likeliest token at every step, never the padding; at most `room` tokens, for all sources or for each."""
     _check_eval(net)
-    state = net.start(source, source_mask, beams=1, room=room)
+    rooms = _rooms(room, source.size(0))
+    state = net.start(source, source_mask, beams=1, room=max(rooms))
     alive, done = list(range(source.size(0))), {}
     paths: list[_Node | None] = [None] * len(alive)
     scores = [0.0] * len(alive)
     ids = source.new_full((len(alive),), net.cfg.start_id)
-    for step in range(1, room + 1):
+    for step in range(1, max(rooms) + 1):
         values, tokens = _best(net.step(ids, state), 1, net.cfg.pad_id)
         for row, (value, token) in enumerate(zip(values[:, 0].tolist(), tokens[:, 0].tolist(), strict=True)):
             paths[row], scores[row] = _Node(token, row, paths[row]), scores[row] + value
         keep = []
         for row, source_id in enumerate(alive):
-            if tokens[row, 0] == net.cfg.end_id or step == room:
+            if tokens[row, 0] == net.cfg.end_id or step == rooms[source_id]:
                 done[source_id] = _unroll(paths[row], scores[row] / step)
             else:
                 keep.append(row)
@@ -112,26 +114,29 @@ def beam_search(
     *,
     beams: int = 4,
     length_penalty: float = 1.0,
-    room: int,
+    room: int | Sequence[int],
 ) -> list[Hypothesis]:
     """Keep the `beams` likeliest prefixes; return the best finished output of each source.
 
     A score is the log-probability divided by length ** length_penalty, the end token counted. A source stops when its
     best prefix, at its present length, could not enter its `beams` finished outputs any more (transformers'
-    `early_stopping=False`), or after `room` tokens. Sutskever et al. 2014, section 3.2; Wu et al. 2016, section 7.
+    `early_stopping=False`), or after `room` tokens, for all or for each. Sutskever et al. 2014, section 3.2; Wu et al.
+    2016, section 7.
     """
     _check_eval(net)
     device, end_id = source.device, net.cfg.end_id
-    state = net.start(source, source_mask, beams=beams, room=room)
+    rooms = _rooms(room, source.size(0))
+    state = net.start(source, source_mask, beams=beams, room=max(rooms))
     searches = [_Search(i, beams, length_penalty, [None] * beams) for i in range(source.size(0))]
     done: dict[int, Hypothesis] = {}
     scores = torch.full((len(searches), beams), -1e9, device=device)
     scores[:, 0] = 0.0  # all beams start alike: only the first may branch
     ids = source.new_full((len(searches) * beams,), net.cfg.start_id)
-    for step in range(1, room + 1):
+    for step in range(1, max(rooms) + 1):
         candidates = _branch(net.step(ids, state), scores, net.cfg.pad_id)
         running = [
-            search.advance(step, step == room, end_id, i * beams, candidates[i]) for i, search in enumerate(searches)
+            search.advance(step, step == rooms[search.source], end_id, i * beams, candidates[i])
+            for i, search in enumerate(searches)
         ]
         for search in searches:
             if search.ended:
@@ -155,6 +160,10 @@ def _check_eval(net: EncoderDecoder) -> None:
         raise UnsupportedError(
             "The net is in training mode, where dropout garbles what it writes: call net.eval() first."
         )
+
+
+def _rooms(room: int | Sequence[int], n: int) -> Sequence[int]:
+    return [room] * n if isinstance(room, int) else room
 
 
 def _best(logits: Float[Tensor, "n v"], k: int, banned: int) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
