@@ -1,9 +1,11 @@
 """Kill a training again and again, and compare what comes out, bit for bit, with one that was left alone."""
 
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from qkv.base import files
 from qkv.base.errors import QkvError
@@ -71,6 +73,36 @@ def run_and_kill(
                 return Ended(kills, -signal.SIGKILL if code is None else code, said)
             kills += 1
     return Ended(kills, -number, f"not at its end after {limit} s")
+
+
+def kill_and_compare(
+    root: Path, start: Callable[[Path], Start], kills: int, *, longest: float, watch: str | None = None, **how: Any
+) -> None:
+    """Train twice in peace, then kill trainings until `kills` signals have hit; all must end with the same bits.
+
+    start: makes the start of a training in a run folder. longest: of the pauses before a signal, as a share of what the
+    training takes in peace, so that fast and slow machines are hit in its midst alike. watch: a file of the run folder.
+    """
+    seconds = 0.0
+    for name in ("peace", "again"):  # the first pays for imports too
+        begun = time.monotonic()
+        ended = run_and_kill(start(root / name), [])
+        seconds = time.monotonic() - begun
+        assert ended.code == 0, ended.words
+    assert differences(root / "peace", root / "again") == []
+    drawn = random.Random(kills)
+    hit = 0
+    for i in itertools.count(1):
+        run = root / f"killed-{i}"
+        pauses = [drawn.uniform(0, longest * seconds) for _ in range(kills - hit)]
+        ended = run_and_kill(start(run), pauses, watch=run / watch if watch else None, **how)
+        assert ended.code == 0, ended.words
+        assert differences(root / "peace", run) == []
+        hit += ended.kills
+        if hit >= kills:
+            print(f"{hit} kills in {i} trainings, 0 differing bits")
+            return
+        files.remove(run)
 
 
 def command(line: Callable[[], Sequence[str]]) -> Start:

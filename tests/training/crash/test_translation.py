@@ -1,14 +1,14 @@
 """The promise itself: translators killed at random moments end with the bits of those that were left alone."""
 
-import random
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qkv.training.signals import RESUME_ME
-from training.crash.killing import Ended, differences, function, run_and_kill
+from training.crash.killing import Start, function, kill_and_compare
 from training.crash.translating import translate_dates
 
 TRAININGS: dict[str, dict[str, Any]] = {
@@ -22,34 +22,19 @@ def _path(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
-def pauses(n: int, longest: float) -> list[float]:
-    drawn = random.Random(n)
-    return [drawn.uniform(0, longest) for _ in range(n)]
-
-
-def disturb(root: Path, options: dict[str, Any], delays: list[float], **kwargs: Any) -> Ended:
-    """Train once in peace and once disturbed; they must be equal."""
-    peace = run_and_kill(function(translate_dates, root / "peace", options), [])
-    assert peace.code == 0, peace.words
-    ended = run_and_kill(function(translate_dates, root / "killed", options), delays, **kwargs)
-    assert ended.code == 0, ended.words
-    assert differences(root / "peace", root / "killed") == []
-    print(f"{options}: {ended.kills} disturbed, 0 differing bits")
-    return ended
+def start(options: dict[str, Any]) -> Callable[[Path], Start]:
+    return lambda run: function(translate_dates, run, options)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", TRAININGS)
 def test_thirty_kills_change_no_bit(name, tmp_path):
-    watch = tmp_path / "killed" / "metrics.jsonl"
-    assert disturb(tmp_path, TRAININGS[name], pauses(40, 0.2), watch=watch).kills >= 30
+    kill_and_compare(tmp_path, start(TRAININGS[name]), 30, longest=0.2, watch="metrics.jsonl")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_twenty_sigterms_each_exit_75_and_change_no_bit(tmp_path):
-    options = TRAININGS["bahdanau"]
-    watch = tmp_path / "killed" / "metrics.jsonl"
-    ended = disturb(tmp_path, options, pauses(20, 0.05), watch=watch, number=signal.SIGTERM, codes=[RESUME_ME])
-    assert ended.kills == 20
+def test_twenty_sigterms_change_no_bit(tmp_path):
+    how = {"watch": "metrics.jsonl", "number": signal.SIGTERM, "codes": [RESUME_ME]}
+    kill_and_compare(tmp_path, start(TRAININGS["bahdanau"]), 20, longest=0.1, **how)
