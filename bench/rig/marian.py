@@ -71,7 +71,7 @@ def load_qkv(folder: Path) -> Any:
         net = family.net(cfg)
     theirs, like = read_safetensors(folder), net.state_dict()
     net.load_state_dict(
-        read_state(public.rules(cfg), theirs, like, aliases=public.aliases, where=str(folder)), assign=True
+        read_state(public.rules(cfg), theirs, like, aliases=public.aliases(cfg), where=str(folder)), assign=True
     )
     fill_buffers(net)
     return net.eval()

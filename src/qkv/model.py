@@ -215,7 +215,7 @@ def _fill(
         state = read_state([same(name, name) for name in like], theirs, like, where=where, kind=family.name)
     else:
         kind = public.names[0]
-        state = read_state(public.rules(cfg), theirs, like, aliases=public.aliases, where=where, kind=kind)
+        state = read_state(public.rules(cfg), theirs, like, aliases=public.aliases(cfg), where=where, kind=kind)
     net.load_state_dict(state, assign=True)
     fill_buffers(net)
     return net.eval()

@@ -1,15 +1,31 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from qkv.nn.mlp import ACTIVATIONS, Mlp
+from qkv.nn.mlp import ACTIVATIONS, GatedMlp, Mlp
+
+FORMULAS = {
+    "relu": lambda x: x.clamp(min=0),
+    "gelu": lambda x: x * (1 + torch.erf(x / math.sqrt(2))) / 2,
+    "gelu_tanh": lambda x: x / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "silu": lambda x: x / (1 + torch.exp(-x)),
+    "tanh": torch.tanh,
+}
 
 
 @pytest.mark.parametrize("act", ACTIVATIONS)
 def test_two_layers_with_a_bend_between_them(act):
     mlp, x = Mlp(6, 9, act), torch.randn(2, 3, 6)
-    hidden = getattr(F, act)(x @ mlp.up.weight.T + mlp.up.bias)
+    hidden = FORMULAS[act](x @ mlp.up.weight.T + mlp.up.bias)
     torch.testing.assert_close(mlp(x), hidden @ mlp.down.weight.T + mlp.down.bias, rtol=0, atol=1e-6)
+
+
+def test_one_half_opens_the_other():
+    mlp, x = GatedMlp(6, 9, "silu"), torch.randn(2, 3, 6)
+    gate, passed = x @ mlp.up.weight[:9].T, x @ mlp.up.weight[9:].T
+    torch.testing.assert_close(mlp(x), (F.silu(gate) * passed) @ mlp.down.weight.T, rtol=0, atol=1e-6)
 
 
 def test_the_same_weights_serve_every_place():

@@ -39,22 +39,21 @@ def saved(reference: Any, folder: Path) -> Path:
     return folder
 
 
-def ours(folder: Path, family: Family, change: Callable[[Any], Any] = lambda cfg: cfg) -> Any:
+def ours(folder: Path, family: Family, change: Callable[[Any], Any] = lambda cfg: cfg, format: str = "hf") -> Any:
     """Build our net from the files of a reference, its configuration changed first for a planted fault."""
-    public = family.formats["hf"]
-    cfg = public.read_config(json.loads((folder / "config.json").read_text("utf-8")))
+    public, tensors = family.formats[format], read_safetensors(folder)
+    cfg = public.fit(public.read_config(json.loads((folder / "config.json").read_text("utf-8"))), tensors.keys())
     with torch.device("meta"):
         net = family.net(change(cfg))
-    tensors = read_safetensors(folder)
-    state = read_state(public.rules(cfg), tensors, net.state_dict(), aliases=public.aliases, kind=public.names[0])
+    state = read_state(public.rules(cfg), tensors, net.state_dict(), aliases=public.aliases(cfg), kind=public.names[0])
     net.load_state_dict(state, assign=True)
     fill_buffers(net)
     return net.eval()
 
 
-def written(net: Any, family: Family, folder: Path) -> Path:
+def written(net: Any, family: Family, folder: Path, format: str = "hf") -> Path:
     """Write our net in the reference's format."""
-    public = family.formats["hf"]
+    public = family.formats[format]
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(public.write_config(net.cfg)), "utf-8")
     write_safetensors(folder / "model.safetensors", write_state(public.rules(net.cfg), net.state_dict()))
@@ -70,11 +69,11 @@ def close(a: Tensor, b: Tensor, scale: float, what: str = "") -> float:
     return error
 
 
-def gradients(net: Any, family: Family) -> dict[str, Tensor]:
+def gradients(net: Any, family: Family, format: str = "hf") -> dict[str, Tensor]:
     """Return our gradients under the reference's names: its table turns them like the weights."""
     state = {name: torch.zeros_like(x) for name, x in net.state_dict().items()}
     state |= {name: x.grad for name, x in net.named_parameters() if x.grad is not None}
-    return write_state(family.formats["hf"].rules(net.cfg), state)
+    return write_state(family.formats[format].rules(net.cfg), state)
 
 
 def streams(blocks: Sequence[nn.Module], run: Callable[[], Any]) -> tuple[Any, list[Tensor]]:

@@ -105,7 +105,7 @@ def test_every_damage_to_one_tensor_is_refused(name, tmp_path):
     table, refused = public.rules(net.cfg), []
     for what, file in damaged(tensors):
         try:
-            read_state(table, file, like, aliases=public.aliases)
+            read_state(table, file, like, aliases=public.aliases(net.cfg))
         except WeightsError as error:
             refused.append((what, str(error)))
     assert len(refused) == 4 * len(tensors)
@@ -124,8 +124,8 @@ def old_file(folder: Path) -> dict[str, torch.Tensor]:
 def test_older_files_are_understood(tmp_path):
     net = ours(saved(marian("shared"), tmp_path), FAMILY)
     public, old, like = FAMILY.formats["hf"], old_file(tmp_path), net.state_dict()
-    state = read_state(public.rules(net.cfg), old, like, aliases=public.aliases)
+    state = read_state(public.rules(net.cfg), old, like, aliases=public.aliases(net.cfg))
     assert all(torch.equal(state[key], like[key]) for key in like)
     for name in ("lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"):
         with pytest.raises(WeightsError, match=f"{name} is a second copy of model.shared.weight, but differs"):
-            read_state(public.rules(net.cfg), old | {name: old[name] + 1e-6}, like, aliases=public.aliases)
+            read_state(public.rules(net.cfg), old | {name: old[name] + 1e-6}, like, aliases=public.aliases(net.cfg))

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from qkv.base.errors import ConfigError, nearest
 
 T = TypeVar("T")
-RANGES: dict[str, tuple[float, float]] = {
+RANGES: dict[str, tuple[float, float]] = {  # the first that fits a name counts
+    "n_segments": (0, 1024),
     "n_*": (1, 1024),
     "d_*": (1, 2**20),
     "max_len": (1, 2**20),
@@ -108,9 +109,9 @@ def check_ranges(cfg: Any) -> None:
     """
     faults = []
     for name, value in to_dict(cfg).items():
-        for pattern, (low, high) in RANGES.items():
-            if fnmatchcase(name, pattern) and not low <= value <= high:
-                faults.append(f"{name} is {value}; it must be from {low:,} to {high:,}")
+        low, high = next((bounds for pattern, bounds in RANGES.items() if fnmatchcase(name, pattern)), (None, None))
+        if low is not None and not low <= value <= high:
+            faults.append(f"{name} is {value}; it must be from {low:,} to {high:,}")
         if name.endswith("_id") and value >= cfg.vocab_size:
             faults.append(f"{name} is {value}, outside the vocabulary ({cfg.vocab_size:,})")
     if faults:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "seq2seq": "qkv.models.seq2seq",
     "transformer": "qkv.models.transformer",
+    "bert": "qkv.models.bert",
 }
 
 

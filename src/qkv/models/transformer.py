@@ -226,7 +226,7 @@ HF = Format(
     write_generation=generation_to_hf,
     write_config=to_hf,
     rules=rules,
-    aliases=ALIASES,
+    aliases=lambda cfg: ALIASES,
 )
 
 FAMILY = Family(name="transformer", config=Config, net=Transformer, sizes=SIZES, maps=maps, formats={"hf": HF})

@@ -7,70 +7,59 @@ Marian (Junczys-Dowmunt et al. 2018, https://aclanthology.org/P18-4020/) trains 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from qkv.base.errors import ConfigError, UnsupportedError, nearest
+from qkv.base.errors import UnsupportedError
+from qkv.weights.configs import ConfigTable
 from qkv.weights.rules import Rule, join, same
 
-# Their key and our field, for values that are the same on both sides.
-PLAIN = {
-    "vocab_size": "vocab_size",
-    "d_model": "d_model",
-    "encoder_layers": "n_layers",
-    "decoder_layers": "n_decoder_layers",
-    "encoder_attention_heads": "n_heads",
-    "encoder_ffn_dim": "d_ff",
-    "max_position_embeddings": "max_len",
-    "scale_embedding": "scale_embed",
-    "dropout": "dropout",
-    "attention_dropout": "dropout_attention",
-    "activation_dropout": "dropout_mlp",
-    "pad_token_id": "pad_id",
-    "decoder_start_token_id": "start_id",
-    "eos_token_id": "end_id",
-}
-# One of our fields has two names over there, which must agree; the second may be absent from old files.
-TWINS = {
-    "decoder_attention_heads": "encoder_attention_heads",
-    "decoder_ffn_dim": "encoder_ffn_dim",
-    "num_hidden_layers": "encoder_layers",
-    "num_attention_heads": "encoder_attention_heads",
-    "hidden_size": "d_model",
-    "forced_eos_token_id": "eos_token_id",
-}
-ACTIVATIONS = {"swish": "silu", "silu": "silu", "relu": "relu", "gelu": "gelu"}
-# What the reference knows or once knew, and what this net cannot be but one way.
-FIXED = {
-    "model_type": "marian",
-    "is_encoder_decoder": True,
-    "is_decoder": False,
-    "encoder_layerdrop": 0.0,
-    "decoder_layerdrop": 0.0,
-    "add_bias_logits": False,
-    "add_cross_attention": False,
-    "add_final_layer_norm": False,
-    "normalize_before": False,
-    "normalize_embedding": False,
-    "static_position_embeddings": True,
-    "tie_encoder_decoder": False,
-    "pruned_heads": {},
-    "chunk_size_feed_forward": 0,
-}
-# What says how files were made, or how to decode and train: nothing of it changes the net's numbers.
-# fmt: off
-HARMLESS = (
-    "_name_or_path", "_num_labels", "architectures", "bad_words_ids", "begin_suppress_tokens", "bos_token_id",
-    "classif_dropout", "classifier_dropout", "diversity_penalty", "do_sample", "dtype", "early_stopping",
-    "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "extra_pos_embeddings", "finetuning_task",
-    "force_bos_token_to_be_generated", "forced_bos_token_id", "gradient_checkpointing", "id2label", "init_std",
-    "label2id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups", "num_beams",
-    "num_return_sequences", "output_attentions", "output_hidden_states", "output_past", "output_scores", "prefix",
-    "problem_type", "remove_invalid_values", "renormalize_logits", "repetition_penalty", "return_dict",
-    "return_dict_in_generate", "save_step", "sep_token_id", "suppress_tokens", "task_specific_params", "temperature",
-    "tf_legacy_loss", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript", "transformers_version",
-    "typical_p", "unk_token_id", "use_bfloat16", "use_cache",
+TABLE = ConfigTable(
+    architecture="MarianMTModel",
+    plain={
+        "vocab_size": "vocab_size",
+        "d_model": "d_model",
+        "encoder_layers": "n_layers",
+        "decoder_layers": "n_decoder_layers",
+        "encoder_attention_heads": "n_heads",
+        "encoder_ffn_dim": "d_ff",
+        "max_position_embeddings": "max_len",
+        "scale_embedding": "scale_embed",
+        "dropout": "dropout",
+        "attention_dropout": "dropout_attention",
+        "activation_dropout": "dropout_mlp",
+        "pad_token_id": "pad_id",
+        "decoder_start_token_id": "start_id",
+        "eos_token_id": "end_id",
+    },
+    words={"activation_function": ("act", {"swish": "silu", "silu": "silu", "relu": "relu", "gelu": "gelu"})},
+    optional=("dropout", "attention_dropout", "activation_dropout"),
+    twins={
+        "decoder_attention_heads": "encoder_attention_heads",
+        "decoder_ffn_dim": "encoder_ffn_dim",
+        "num_hidden_layers": "encoder_layers",
+        "num_attention_heads": "encoder_attention_heads",
+        "hidden_size": "d_model",
+        "forced_eos_token_id": "eos_token_id",
+    },
+    fixed={
+        "model_type": "marian",
+        "is_encoder_decoder": True,
+        "encoder_layerdrop": 0.0,
+        "decoder_layerdrop": 0.0,
+        "add_bias_logits": False,
+        "add_final_layer_norm": False,
+        "normalize_before": False,
+        "normalize_embedding": False,
+        "static_position_embeddings": True,
+    },
+    other=("decoder_vocab_size", "share_encoder_decoder_embeddings", "tie_word_embeddings"),
+    harmless=(
+        "classif_dropout",
+        "classifier_dropout",
+        "extra_pos_embeddings",
+        "force_bos_token_to_be_generated",
+        "init_std",
+        "save_step",
+    ),
 )
-# fmt: on
-OPTIONS = ("activation_function", "decoder_vocab_size", "share_encoder_decoder_embeddings", "tie_word_embeddings")
-REQUIRED = ("model_type", "activation_function", *(key for key in PLAIN if "dropout" not in key))
 
 # Older files hold the table under each of its names, and the fixed positions.
 ALIASES: dict[str, str | None] = {
@@ -83,17 +72,9 @@ ALIASES: dict[str, str | None] = {
 
 
 def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of our Config that a Marian `config.json` means.
-
-    Raises ConfigError that lists every key that is unknown, missing or says what this net cannot be.
-    """
+    """Return the fields of our Config that a Marian `config.json` means; ConfigError lists what is wrong with it."""
     theirs = {key: value for key, value in config.items() if value is not None}
-    faults = list(_faults(config, theirs))
-    if faults:
-        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise ConfigError(f"config.json: {'; '.join(faults[:3])}{more}. Check that it is a MarianMTModel's.")
-    fields = {ours: theirs[key] for key, ours in PLAIN.items() if key in theirs}
-    fields |= {"act": ACTIVATIONS[theirs["activation_function"]], "positions": "halves", "logits_bias": True}
+    fields = TABLE.read(config, list(_faults(theirs))) | {"positions": "halves", "logits_bias": True}
     if theirs.get("share_encoder_decoder_embeddings", True):
         return fields | {"tie": "all"}
     n_target = theirs.get("decoder_vocab_size", theirs["vocab_size"])
@@ -103,20 +84,8 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _faults(config: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
-    """Tell what in a configuration this net does not understand or cannot be; `theirs` are its values but for null."""
-    known = {*PLAIN, *TWINS, *FIXED, *OPTIONS, *HARMLESS}
-    yield from (f'unknown key "{key}".{nearest(key, known)}' for key in config if key not in known)
-    yield from (f'missing key "{key}"' for key in REQUIRED if key not in theirs)
-    for key, value in FIXED.items():
-        if theirs.get(key, value) != value:
-            yield f'"{key}" is {theirs[key]!r}, but {value!r} is all that this net can be'
-    for key, twin in TWINS.items():
-        if key in theirs and theirs[key] != theirs.get(twin):
-            yield f'"{key}" is {theirs[key]!r}, but "{twin}" is {theirs.get(twin)!r}: they must agree'
-    act = theirs.get("activation_function", "swish")
-    if act not in tuple(ACTIVATIONS):
-        yield f'"activation_function" is {act!r}, not one of {", ".join(ACTIVATIONS)}'
+def _faults(theirs: Mapping[str, Any]) -> Iterator[str]:
+    """Tell where shared embeddings contradict the keys beside."""
     if theirs.get("share_encoder_decoder_embeddings", True):
         if not theirs.get("tie_word_embeddings", True):
             yield '"tie_word_embeddings" is False, but the embeddings are shared: this net shares all of them or none'
@@ -132,15 +101,13 @@ def to_hf(cfg: Any) -> dict[str, Any]:
     ]
     if wrong:
         raise UnsupportedError(f"Marian cannot express this net's {', '.join(wrong)}. Save it in qkv's own format.")
+    written = TABLE.write(cfg)
     return {
         "architectures": ["MarianMTModel"],
         "model_type": "marian",
         "is_encoder_decoder": True,
-        **{key: getattr(cfg, ours) for key, ours in PLAIN.items()},
-        "decoder_attention_heads": cfg.n_heads,
-        "decoder_ffn_dim": cfg.d_ff,
+        **{key: written[key] for key in (*TABLE.plain, *TABLE.words, "decoder_attention_heads", "decoder_ffn_dim")},
         "decoder_vocab_size": cfg.target_vocab_size or cfg.vocab_size,
-        "activation_function": {"silu": "swish"}.get(cfg.act, cfg.act),
         "share_encoder_decoder_embeddings": cfg.tie == "all",
         "tie_word_embeddings": cfg.tie != "none",
         "forced_eos_token_id": cfg.end_id,

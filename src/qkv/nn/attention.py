@@ -8,6 +8,7 @@ from qkv.nn.cache import KeyValue, grow
 from qkv.nn.linear import Linear
 from qkv.nn.where import EVERYWHERE, Where
 from qkv.ops.attend import attend, attend_weights
+from qkv.ops.rotary import rotate
 
 FEW_KEYS = 128
 
@@ -20,9 +21,16 @@ class Attend(nn.Module):
         self.scale, self.dropout = scale, dropout
 
     def forward(
-        self, q: Float[Tensor, "b h t d"], k: Float[Tensor, "b h s d"], v: Float[Tensor, "b h s e"], where: Where
+        self, q: Float[Tensor, "b h t d"], k: Float[Tensor, "b g s d"], v: Float[Tensor, "b g s e"], where: Where
     ) -> Float[Tensor, "b h t e"]:
         """Return the mix of values that each query sees."""
+        if where.lengths is not None:
+            parts = [part.split(where.lengths, 2) for part in (q, k, v)]  # type: ignore[arg-type]  # a tuple of sizes
+            alone = where._replace(lengths=None)
+            return torch.cat([self._mix(*part, alone) for part in zip(*parts, strict=True)], 2)
+        return self._mix(q, k, v, where)
+
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor, where: Where) -> Tensor:
         dropout = self.dropout if self.training else 0.0
         if dropout == 0.0 and _is_slow_when_fused(q, k):
             return attend_weights(q, k, v, mask=where.mask, bias=where.bias, causal=where.causal, scale=self.scale)[0]
@@ -34,20 +42,32 @@ class Attention(nn.Module):
 
     Self-attention by default. With `d_memory`, cross-attention: queries from x, keys and values from a memory of that
     width, whose batch may be smaller than x's: then each memory serves the same number of neighbouring rows (beams).
+    With fewer `n_kv_heads` than heads, groups of neighbouring heads share keys and values (Ainslie et al. 2023,
+    https://arxiv.org/abs/2305.13245). A family whose scores have a term of their own overrides `see`.
     """
 
     def __init__(
-        self, d_model: int, n_heads: int, *, d_memory: int | None = None, bias: bool = True, dropout: float = 0.0
+        self,
+        d_model: int,
+        n_heads: int,
+        *,
+        n_kv_heads: int | None = None,
+        d_head: int | None = None,
+        d_memory: int | None = None,
+        bias: bool = True,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.n_heads, self.d_head = n_heads, d_model // n_heads
+        self.d_head = d_head or d_model // n_heads
+        d_query, d_key = n_heads * self.d_head, (n_kv_heads or n_heads) * self.d_head
+        self.sizes = (d_query, d_key, d_key)
         if d_memory is None:
-            self.qkv = Linear(d_model, 3 * d_model, bias=bias)
+            self.qkv = Linear(d_model, sum(self.sizes), bias=bias)
         else:
-            self.q = Linear(d_model, d_model, bias=bias)
-            self.kv = Linear(d_memory, 2 * d_model, bias=bias)
+            self.q = Linear(d_model, d_query, bias=bias)
+            self.kv = Linear(d_memory, 2 * d_key, bias=bias)
         self.attend = Attend(dropout=dropout)
-        self.out = Linear(d_model, d_model, bias=bias)
+        self.out = Linear(d_query, d_model, bias=bias)
 
     def forward(
         self,
@@ -58,12 +78,15 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "b t m"]:
         """Return what each place of x gathers: from x itself, from `memory`, or from what the cache remembers."""
         if hasattr(self, "qkv"):
-            q, k, v = self._heads(self.qkv(x), 3)
+            q, k, v = (self._heads(part) for part in self.qkv(x).split(self.sizes, -1))
+            if where.rotary is not None:
+                q, k = rotate(q, *where.rotary), rotate(k, *where.rotary)
             if cache is not None:
                 k, v = grow(cache, k, v, where)
         else:
-            (q,) = self._heads(self.q(x), 1)
+            q = self._heads(self.q(x))
             k, v = cache if memory is None else self.remember(memory)  # type: ignore[misc]
+        where = self.see(q, k, where)
         n_rows = q.size(0) // k.size(0)
         if n_rows > 1:
             y = self.attend(_fold(q, n_rows), k, v, where)
@@ -72,13 +95,16 @@ class Attention(nn.Module):
             y = self.attend(q, k, v, where)
         return self.out(y.transpose(1, 2).flatten(2))
 
+    def see(self, q: Float[Tensor, "b h t d"], k: Float[Tensor, "n g s d"], where: Where) -> Where:
+        """Return `where` with what this layer alone adds to its scores, the mask inside: here nothing."""
+        return where
+
     def remember(self, memory: Float[Tensor, "n s k"]) -> KeyValue:
         """Return the keys and values of a memory, to be made once and read in every step (cross-attention only)."""
-        return KeyValue(*self._heads(self.kv(memory), 2))
+        return KeyValue(*(self._heads(part) for part in self.kv(memory).chunk(2, -1)))
 
-    def _heads(self, x: Float[Tensor, "b t k"], n: int) -> tuple[Tensor, ...]:
-        """Cut the last axis into n parts of heads: n times (b, h, t, d)."""
-        return x.unflatten(-1, (n, self.n_heads, self.d_head)).permute(2, 0, 3, 1, 4).unbind(0)
+    def _heads(self, x: Float[Tensor, "b t k"]) -> Float[Tensor, "b h t d"]:
+        return x.unflatten(-1, (-1, self.d_head)).transpose(1, 2)
 
 
 def _is_slow_when_fused(q: Tensor, k: Tensor) -> bool:

@@ -17,10 +17,10 @@ class KeyValue(NamedTuple):
 
 
 class BlockCache(NamedTuple):
-    """What one decoder block remembers: its own past, and the keys and values of its source."""
+    """What one decoder block remembers: its own past, and the keys and values of its source, if it has one."""
 
     past: KeyValue
-    source: KeyValue
+    source: KeyValue | None = None
 
 
 def make_room(like: KeyValue, rows: int, places: int) -> KeyValue:

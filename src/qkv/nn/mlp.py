@@ -1,14 +1,22 @@
 """The position-wise network: the same two layers at every place."""
 
 from collections.abc import Callable
+from functools import partial
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from qkv.nn.linear import Linear
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "silu": F.silu,
+    "tanh": torch.tanh,
+}
 
 
 class Mlp(nn.Module):
@@ -23,3 +31,20 @@ class Mlp(nn.Module):
     def forward(self, x: Float[Tensor, "*b m"]) -> Float[Tensor, "*b m"]:
         """Return the new vector of every place; no place sees another."""
         return self.down(self.drop(self.act(self.up(x))))
+
+
+class GatedMlp(nn.Module):
+    """Widen twice, let one half open the other, narrow; no biases: SwiGLU of Shazeer 2020, section 2, eq. 6.
+
+    https://arxiv.org/abs/2002.05202. `up` makes the gate first, then what passes it.
+    """
+
+    def __init__(self, d_model: int, d_ff: int, act: str) -> None:
+        super().__init__()
+        self.act = ACTIVATIONS[act]
+        self.up, self.down = Linear(d_model, 2 * d_ff, bias=False), Linear(d_ff, d_model, bias=False)
+
+    def forward(self, x: Float[Tensor, "*b m"]) -> Float[Tensor, "*b m"]:
+        """Return the new vector of every place; no place sees another."""
+        gate, x = self.up(x).chunk(2, -1)
+        return self.down(self.act(gate) * x)

@@ -1,0 +1,41 @@
+"""What sits on top of a body: scores of tokens for hidden places, scores of labels for texts, tokens and pictures."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from qkv.nn.linear import Linear
+from qkv.nn.mlp import ACTIVATIONS
+from qkv.nn.table import TokenTable
+
+
+class MaskedHead(nn.Module):
+    """Scores of every token for a hidden place: one more layer with a norm, then the body's own token table.
+
+    Devlin et al. 2019, section 3.1 (https://arxiv.org/abs/1810.04805), as their code has it.
+    """
+
+    def __init__(self, d_model: int, vocab_size: int, act: str, eps: float) -> None:
+        super().__init__()
+        self.dense, self.act, self.norm = Linear(d_model, d_model), ACTIVATIONS[act], nn.LayerNorm(d_model, eps=eps)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def forward(self, x: Float[Tensor, "*b m"], table: TokenTable) -> Float[Tensor, "*b v"]:
+        """Return the logits of the tokens of `table`."""
+        return table.logits(self.norm(self.act(self.dense(x))), self.bias)
+
+
+class LabelHead(nn.Module):
+    """Scores of labels for each vector, with a layer before if `act` names its activation."""
+
+    def __init__(self, d_model: int, n_labels: int, *, act: str | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        if act is not None:
+            self.dense, self.act = Linear(d_model, d_model), ACTIVATIONS[act]
+        self.drop, self.out = nn.Dropout(dropout), Linear(d_model, n_labels)
+
+    def forward(self, x: Float[Tensor, "*b m"]) -> Float[Tensor, "*b k"]:
+        """Return the logits of the labels."""
+        if hasattr(self, "dense"):
+            x = self.act(self.dense(x))
+        return self.out(self.drop(x))
