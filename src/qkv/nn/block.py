@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from qkv.nn.attention import Attention
 from qkv.nn.cache import BlockCache
+from qkv.nn.drop_path import DropPath
 from qkv.nn.where import EVERYWHERE, Where
 
 
@@ -14,7 +15,8 @@ class Block(nn.Module):
     """Attention, cross-attention if there is one, then the MLP, each added to a residual stream.
 
     post norm: norm(x + f(x)) (Vaswani et al. 2017); pre norm: x + f(norm(x)) (Xiong et al. 2020,
-    https://arxiv.org/abs/2002.04745). Dropout falls on f's result.
+    https://arxiv.org/abs/2002.04745). Dropout falls on f's result, and so does stochastic depth of rate `drop_path`: a
+    family whose layers have different rates gives each one, zeros too, so that its layers are of one kind.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class Block(nn.Module):
         cross: Attention | None = None,
         pre_norm: bool = False,
         dropout: float = 0.0,
+        drop_path: float | None = None,
     ) -> None:
         super().__init__()
         self.pre_norm = pre_norm
@@ -35,6 +38,8 @@ class Block(nn.Module):
             self.cross, self.norm_cross = cross, norm(d_model)
         self.mlp, self.norm_mlp = mlp, norm(d_model)
         self.drop = nn.Dropout(dropout)
+        if drop_path is not None:
+            self.drop = nn.Sequential(self.drop, DropPath(drop_path))
 
     def forward(
         self,
