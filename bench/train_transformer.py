@@ -49,7 +49,7 @@ def make_qkv(folder: Path, dtype: str) -> Work:
 
     def loss(batch: Pairs) -> tuple[torch.Tensor, int]:
         found = task.loss(net, task.batch([Example(*pair) for pair in batch]))
-        return found.total / found.n_tokens, found.n_tokens
+        return found.total / found.n_units, found.n_units
 
     return make_loop(net, loss, dtype)
 

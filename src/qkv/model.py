@@ -17,7 +17,8 @@ from qkv.models import FAMILIES, family_of, get_family
 from qkv.models.family import EncoderDecoder, Family, Format
 from qkv.nn.embed import fill_buffers
 from qkv.nn.packed import pack
-from qkv.tasks.translation import Codec, Translation
+from qkv.tasks.codec import Codec
+from qkv.tasks.translation import Translation
 from qkv.text.sentencepiece import load_marian, save_marian
 from qkv.text.tokenizer import Tokenizer
 from qkv.weights.files import read_safetensors, write_safetensors

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from models.tiny import SMALL, make
 from qkv.base.errors import ShapeError
 from qkv.data.pairs import Pair
-from qkv.tasks.translation import Codec, Example, Translation
+from qkv.tasks.codec import Codec
+from qkv.tasks.translation import Example, Translation
 from qkv.text.tokenizer import train_tokenizer
 
 WORDS = train_tokenizer("words", ["a b c d e f g"])
@@ -51,7 +52,7 @@ def test_the_loss_is_the_cross_entropy_of_each_real_label(task):
     smoothed = F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), label_smoothing=0.1, **options)
     torch.testing.assert_close(loss.total, smoothed, rtol=1e-6, atol=0)
     torch.testing.assert_close(loss.plain, F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), **options))
-    assert loss.n_tokens == 5
+    assert loss.n_units == 5
 
 
 def test_losses_of_single_pairs_add_up_to_the_batchs(task):
@@ -59,7 +60,7 @@ def test_losses_of_single_pairs_add_up_to_the_batchs(task):
     pairs = [Pair("a b c", "d"), Pair("a", "b c"), Pair("f g", "a b c d e")]
     whole = task.loss(net, task.batch([task.encode(pair) for pair in pairs]))
     alone = [task.loss(net, task.batch([task.encode(pair)])) for pair in pairs]
-    assert whole.n_tokens == sum(loss.n_tokens for loss in alone) == 11
+    assert whole.n_units == sum(loss.n_units for loss in alone) == 11
     assert whole.total.item() == pytest.approx(sum(loss.total.item() for loss in alone), rel=3e-6)
 
 

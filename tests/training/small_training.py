@@ -13,7 +13,6 @@ from qkv.training.checkpoint import TrainingState, load_newest
 from qkv.training.log import read_log
 from qkv.training.loop import Event, Stepped, Training
 from qkv.training.recipe import Recipe
-from qkv.verbs.train import validation_loss
 from training.crash.states import same_bits
 from verbs.small_runs import PAIRS
 
@@ -47,13 +46,13 @@ def make_training(
     task = Translation(BOTH, BOTH, cfg, smoothing=settings.smoothing)
     watched = [watching.encode(pair) for pair in PAIRS[-24:]]
     examples = [task.encode(pair) for pair in PAIRS[:n]]
-    return Training(net, task, examples, settings, folder, lambda net: validation_loss(net, watching, watched))
+    return Training(net, task, examples, settings, folder, lambda net: watching.figures(net, watched))
 
 
 def steps_of(events: list[Event]) -> list[tuple]:
     """Return every step as figures that are equal in equal runs, floats to the last bit."""
     return [
-        (e.step, e.loss.hex(), e.plain.hex(), e.lr.hex(), e.norm.hex(), e.n_tokens, e.skipped)
+        (e.step, e.loss.hex(), e.plain.hex(), e.lr.hex(), e.norm.hex(), e.n_units, e.skipped)
         for e in events
         if isinstance(e, Stepped)
     ]

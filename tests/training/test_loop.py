@@ -68,7 +68,7 @@ def test_accumulated_micro_batches_are_one_batch(size, tmp_path):
     large = make_training(tmp_path / "large", size, budget=4096, **alike)
     for a, b in zip(small.run(), large.run(), strict=True):
         if isinstance(a, Stepped) and isinstance(b, Stepped):
-            assert a.n_tokens == b.n_tokens
+            assert a.n_units == b.n_units
             assert a.loss == pytest.approx(b.loss, rel=1e-6)
             assert a.norm == pytest.approx(b.norm, rel=1e-5)
     for name, tensor in small.net.state_dict().items():

@@ -92,17 +92,19 @@ def load(
     cursor: Cursor,
     *,
     workers: int = 0,
+    vary: Callable[..., Any] | None = None,
     collate: Callable[[list[Any]], Any],
 ) -> Generator[tuple[Cursor, Any], None, None]:
     """Yield collated batches without end from a place on, each with the place after it.
 
-    The stream is the same for any number of workers. With workers, data set and collate travel to other processes by
-    pickle, and draw nothing from global generators. Close the iterator to end the workers.
+    vary: called with a sample, the seed, the epoch and the sample's number; returns the sample as it is seen this once.
+    The stream is the same for any number of workers. With workers, data set, vary and collate travel to other processes
+    by pickle, and draw nothing from global generators. Close the iterator to end the workers.
     """
     places, batches = tee(sampler.batches_from(cursor))
     loader = DataLoader(
-        dataset,  # type: ignore[arg-type]
-        batch_sampler=(indices for _, indices in batches),  # type: ignore[arg-type]
+        _Seen(dataset, vary, sampler.seed),  # type: ignore[arg-type]
+        batch_sampler=([(place.epoch, i) for i in numbers] for place, numbers in batches),  # type: ignore[arg-type]
         collate_fn=collate,
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
@@ -113,6 +115,18 @@ def load(
         stream = iter(loader)
     for (place, _), batch in zip(places, stream, strict=False):
         yield place, batch
+
+
+class _Seen:
+    """Samples as they are seen in an epoch."""
+
+    def __init__(self, dataset: Sequence[Any], vary: Callable[..., Any] | None, seed: int) -> None:
+        self.dataset, self.vary, self.seed = dataset, vary, seed
+
+    def __getitem__(self, place: tuple[int, int]) -> Any:
+        epoch, number = place
+        sample = self.dataset[number]
+        return sample if self.vary is None else self.vary(sample, self.seed, epoch, number)
 
 
 def _shuffled(n: int, *name: int | str) -> np.ndarray:

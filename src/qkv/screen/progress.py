@@ -21,7 +21,7 @@ class Reporter:
             TextColumn("{task.description:16}", markup=False),
             BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:7.4f}  {task.fields[speed]:7,.0f} tokens/s"),
+            TextColumn("loss {task.fields[loss]:7.4f}  {task.fields[speed]:7,.0f} {task.fields[unit]}/s"),
             TimeRemainingColumn(),
             console=console,
             disable=quiet or not console.is_terminal,
@@ -56,10 +56,12 @@ class Reporter:
 
     def _begin(self, event: Began) -> None:
         self._began, self._begun_at = event, time.monotonic()
-        self._task = self._bar.add_task(event.name, total=event.steps, completed=event.step, loss=0.0, speed=0.0)
+        self._task = self._bar.add_task(
+            event.name, total=event.steps, completed=event.step, loss=0.0, speed=0.0, unit=event.unit
+        )
 
     def _step(self, event: Stepped) -> None:
-        speed = event.n_tokens / event.seconds
+        speed = event.n_units / event.seconds
         if self._task is not None:
             self._bar.update(self._task, completed=event.step, loss=event.plain, speed=speed)
         now = time.monotonic()
@@ -69,7 +71,7 @@ class Reporter:
             left = (now - self._begun_at) / done * (self._began.steps - event.step)
             self._say(
                 f"{self._began.name}: step {event.step} of {self._began.steps}, loss {event.plain:.4f}, "
-                f"{speed:,.0f} tokens/s, {left:.0f} s left"
+                f"{speed:,.0f} {self._began.unit}/s, {left:.0f} s left"
             )
 
     def _say(self, text: str) -> None:

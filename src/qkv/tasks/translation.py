@@ -1,46 +1,18 @@
 """Translation: pairs of strings become batches, batches a loss, ids strings again."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from qkv.base.errors import ShapeError
 from qkv.data.pairs import Pair
 from qkv.models.family import EncoderDecoder
 from qkv.ops.losses import token_loss
-
-
-@runtime_checkable
-class Encoded(Protocol):
-    """What a tokenizer makes of a string: ids, and the characters each stands for."""
-
-    ids: list[int]
-    spans: list[tuple[int, int]]
-
-
-@runtime_checkable
-class Codec(Protocol):
-    """Strings to ids and back: any of the tokenizers of `qkv.text`."""
-
-    @property
-    def vocab_size(self) -> int:
-        """The number of tokens, the special ones included."""
-        ...
-
-    def encode(self, text: str) -> Encoded:
-        """Return the tokens of a string, without special ones."""
-        ...
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the string of tokens, special ones dropped."""
-        ...
-
-    def pieces(self, text: str) -> list[str]:
-        """Return the tokens of a string as people read them."""
-        ...
+from qkv.tasks.codec import Codec
+from qkv.tasks.objective import Loss, Objective, Watch
 
 
 class Example(NamedTuple):
@@ -60,19 +32,13 @@ class Batch(NamedTuple):
     label_mask: Bool[Tensor, "b t"]
 
 
-class Loss(NamedTuple):
-    """Sums over the target tokens of a batch, in nats: the trained loss, the plain cross-entropy, and their count."""
-
-    total: Float[Tensor, ""]
-    plain: Float[Tensor, ""]
-    n_tokens: int
-
-
-class Translation:
+class Translation(Objective):
     """The objective of Sutskever et al. 2014 and all that followed: predict each target token from source and prefix.
 
     cfg: the net's configuration, for its special ids and its longest input. smoothing: of the labels.
     """
+
+    unit, watch = "tokens", Watch("loss", "lower")
 
     def __init__(self, source: Codec, target: Codec, cfg: Any, *, smoothing: float = 0.0) -> None:
         self.source, self.target, self.cfg, self.smoothing = source, target, cfg, smoothing
@@ -111,6 +77,15 @@ class Translation:
         logits = net(batch.source, batch.target, batch.source_mask, batch.label_mask)
         labels = batch.labels[batch.label_mask]
         return Loss(*token_loss(logits, labels, smoothing=self.smoothing), len(labels))
+
+    def figures(self, net: EncoderDecoder, examples: Sequence[Example]) -> dict[str, float]:
+        """Return the cross-entropy per target token, in nats, without label smoothing."""
+        order = sorted(examples, key=self.length)
+        total, count = 0.0, 0
+        for begin in range(0, len(order), 64):
+            loss = self.loss(net, self.batch(order[begin : begin + 64]))
+            total, count = total + loss.plain.item(), count + loss.n_units
+        return {"loss": total / count}
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the target string of generated ids."""

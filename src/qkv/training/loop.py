@@ -6,20 +6,23 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
+from torch import nn
 
 from qkv.base import seeds
 from qkv.base.errors import QkvError
 from qkv.data.sampler import Cursor, Sampler, load
-from qkv.models.family import EncoderDecoder
 from qkv.nn.ema import Ema
+from qkv.tasks.objective import Objective
 from qkv.training.checkpoint import TrainingState, load_newest, pack_optimiser, save, unpack_optimiser
 from qkv.training.log import Log
 from qkv.training.optim import learning_rate, make_optimiser
 from qkv.training.recipe import Recipe
 from qkv.training.signals import Stopped, graceful
+
+Net = TypeVar("Net", bound=nn.Module)
 
 MOST_SKIPS = 3
 START = Cursor(0, 0)
@@ -30,22 +33,23 @@ class DivergedError(QkvError):
 
 
 class Began(NamedTuple):
-    """A training begins, or goes on, after a step: its run's name, and the steps in all."""
+    """A training begins, or goes on, after a step: its run's name, the steps in all, and what its losses count."""
 
     name: str
     step: int
     steps: int
+    unit: str = "tokens"
 
 
 class Stepped(NamedTuple):
-    """One step: mean loss per target token in nats, plain cross-entropy, learning rate, norm of the gradient."""
+    """One step: mean loss per unit in nats, plain cross-entropy, learning rate, norm of the gradient, units seen."""
 
     step: int
     loss: float
     plain: float
     lr: float
     norm: float
-    n_tokens: int
+    n_units: int
     seconds: float
     skipped: bool
 
@@ -90,21 +94,21 @@ class Progress:
     skipped: list[Cursor] = field(default_factory=list)
 
 
-class Training:
+class Training(Generic[Net]):
     """One training of one net in one run folder.
 
     task: turns examples into batches and batches into a loss. validate: called with the net (holding its averaged
-    weights, if any), returns figures; "loss" is watched.
+    weights, if any), returns figures, that which the task watches among them.
     """
 
     def __init__(
         self,
-        net: EncoderDecoder,
-        task: Any,
+        net: Net,
+        task: Objective,
         examples: Sequence[Any],
         recipe: Recipe,
         folder: Path,
-        validate: Callable[[EncoderDecoder], dict[str, float]],
+        validate: Callable[[Net], dict[str, float]],
     ) -> None:
         self.net, self.task, self.examples, self.recipe, self.folder = net, task, examples, recipe, folder
         self.validate = validate
@@ -112,7 +116,7 @@ class Training:
         self.optimiser = make_optimiser(net, recipe)
         self.ema = Ema(net, recipe.ema) if recipe.ema else None
         self.best: dict[str, torch.Tensor] = {}
-        self.at = Progress()
+        self.at = Progress(best=math.inf if task.watch.better == "lower" else -math.inf)
         self.sampler = Sampler([task.length(e) for e in examples], recipe.budget, seed=recipe.seed)
         self.log = Log(folder / "metrics.jsonl")
 
@@ -138,12 +142,20 @@ class Training:
         SIGTERM or Ctrl-C finishes the step, writes a checkpoint and raises Stopped.
         """
         recipe = self.recipe
-        yield Began(self.folder.name, self.at.step, recipe.steps)
+        yield Began(self.folder.name, self.at.step, recipe.steps, self.task.unit)
         if recipe.warmup > recipe.steps:
             yield Noticed(
                 f"warmup ({recipe.warmup}) is longer than the run ({recipe.steps} steps): lr is never reached."
             )
-        stream = load(self.examples, self.sampler, self.at.cursor, workers=recipe.workers, collate=self.task.batch)
+        task = self.task
+        stream = load(
+            self.examples,
+            self.sampler,
+            self.at.cursor,
+            workers=recipe.workers,
+            vary=task.vary,
+            collate=task.batch,
+        )
         with closing(stream), graceful() as stop:
             while self.at.step < recipe.steps and not self._stale():
                 micro = [next(stream) for _ in range(recipe.accumulate)]
@@ -162,7 +174,7 @@ class Training:
         recipe, step = self.recipe, self.at.step
         last = step == recipe.steps
         if step % recipe.log_every == 0 or last or stepped.skipped:
-            self.log.add({**stepped._asdict(), "tokens_per_s": stepped.n_tokens / stepped.seconds})
+            self._log_step(stepped)
         if stepped.skipped:
             yield from self._tell_skip(stepped)
         if step % recipe.validate_every == 0 or last:
@@ -170,21 +182,27 @@ class Training:
         if step % recipe.checkpoint_every == 0 or last or self._stale():
             yield self.save()
 
+    def _log_step(self, stepped: Stepped) -> None:
+        """Log a step; what it counts stands by its own name: n_tokens, pictures_per_s."""
+        figures, unit = stepped._asdict(), self.task.unit.replace(" ", "_")
+        n_units = figures.pop("n_units")
+        self.log.add({**figures, f"n_{unit}": n_units, f"{unit}_per_s": n_units / stepped.seconds})
+
     def _step(self, micro: Sequence[tuple[Cursor, Any]]) -> Stepped:
-        """Take one step over micro-batches, each counted by its tokens; a step that is not finite changes nothing."""
+        """Take one step over micro-batches, each counted by its units; a step that is not finite changes nothing."""
         begun, recipe = time.perf_counter(), self.recipe
         self.net.train()
         step = self.at.step + 1
-        n_tokens, total, plain = 0, 0.0, 0.0
+        n_units, total, plain = 0, 0.0, 0.0
         for i, (_, batch) in enumerate(micro):
             seeds.plant(recipe.seed, step, i)
             with torch.autocast("cpu", torch.bfloat16) if recipe.dtype == "bf16" else nullcontext():
                 loss = self.task.loss(self.net, batch)
             loss.total.backward()
-            n_tokens, total, plain = n_tokens + loss.n_tokens, total + loss.total.item(), plain + loss.plain.item()
+            n_units, total, plain = n_units + loss.n_units, total + loss.total.item(), plain + loss.plain.item()
         gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
         for gradient in gradients:
-            gradient.div_(n_tokens)
+            gradient.div_(n_units)
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip or math.inf).item()
         lr = self._rate(step)
         skipped = not (math.isfinite(total) and math.isfinite(norm))
@@ -200,7 +218,7 @@ class Training:
         self.optimiser.zero_grad()
         self.at.step, self.at.cursor = step, micro[-1][0]
         seconds = time.perf_counter() - begun
-        return Stepped(step, total / n_tokens, plain / n_tokens, lr, norm, n_tokens, seconds, skipped)
+        return Stepped(step, total / n_units, plain / n_units, lr, norm, n_units, seconds, skipped)
 
     def _rate(self, step: int) -> float:
         return learning_rate(self.recipe, step, getattr(self.net.cfg, "d_model", None))
@@ -223,9 +241,10 @@ class Training:
         self.net.eval()
         with self.ema.applied() if self.ema else nullcontext(), torch.inference_mode():
             figures = self.validate(self.net)
-        better = figures["loss"] < self.at.best
+        watch = self.task.watch
+        better = watch.prefers(figures[watch.figure], self.at.best)
         if better:
-            self.at.best, self.at.best_step, self.at.stale = figures["loss"], self.at.step, 0
+            self.at.best, self.at.best_step, self.at.stale = figures[watch.figure], self.at.step, 0
             if self.recipe.patience:
                 self.best = {k: v.clone() for k, v in self._weights().items()}
         else:

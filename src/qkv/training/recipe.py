@@ -11,10 +11,11 @@ from qkv.base.errors import ConfigError
 class Recipe:
     """The settings of one training.
 
-    budget: tokens of one micro-batch, padding counted, of the longer side. accumulate: micro-batches per step.
-    lr: the highest learning rate. schedule: what follows the linear warm-up; "paper" is Vaswani et al. 2017, eq. 3,
-    whose highest rate is (d_model * warmup) ** -0.5 whatever lr says. clip: largest norm of the gradient, 0 for none.
-    ema: decay of averaged weights, 0 for none. patience: validations without a better loss before the training ends,
+    budget: tokens of one micro-batch, padding counted, of the longer side; of pictures, how many. accumulate:
+    micro-batches per step. lr: the highest learning rate. schedule: what follows the linear warm-up; "paper" is Vaswani
+    et al. 2017, eq. 3, whose highest rate is (d_model * warmup) ** -0.5 whatever lr says. clip: largest norm of the
+    gradient, 0 for none.
+    ema: decay of averaged weights, 0 for none. patience: validations without a better figure before the training ends,
     0 for no end. keep: checkpoints that stay. dtype: "bf16" computes products in bfloat16, weights stay in fp32.
     workers: processes that prepare batches.
     """

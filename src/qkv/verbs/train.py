@@ -139,7 +139,7 @@ def _resume(folder: Path, on_event: OnEvent) -> Trained:
 
 def _prepare(
     settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folder: Path, on_event: OnEvent
-) -> tuple[Training, Translation]:
+) -> tuple[Training[EncoderDecoder], Translation]:
     """Build the net, seeded, and everything that trains it."""
     family, size = get_size(settings.model)
     sizes: dict[str, Any] = {"vocab_size": tokenizer.vocab_size}
@@ -153,7 +153,7 @@ def _prepare(
     task = Translation(tokenizer, tokenizer, cfg, smoothing=settings.recipe.smoothing)
     examples = _encode(task, splits.train, settings, on_event)
     watched = _encode(task, splits.validation, settings, on_event)
-    training = Training(net, task, examples, settings.recipe, folder, lambda net: validation_loss(net, task, watched))
+    training = Training(net, task, examples, settings.recipe, folder, lambda net: task.figures(net, watched))
     return training, task
 
 
@@ -173,18 +173,13 @@ def _encode(task: Translation, pairs: Sequence[Pair], settings: TrainSettings, o
     return examples
 
 
-def validation_loss(net: EncoderDecoder, task: Translation, examples: Sequence[Example]) -> dict[str, float]:
-    """Return the cross-entropy per target token, in nats, without label smoothing."""
-    order = sorted(examples, key=task.length)
-    total, count = 0.0, 0
-    for begin in range(0, len(order), 64):
-        loss = task.loss(net, task.batch(order[begin : begin + 64]))
-        total, count = total + loss.plain.item(), count + loss.n_tokens
-    return {"loss": total / count}
-
-
 def _run(
-    training: Training, task: Translation, settings: TrainSettings, splits: Splits, folder: Path, on_event: OnEvent
+    training: Training[EncoderDecoder],
+    task: Translation,
+    settings: TrainSettings,
+    splits: Splits,
+    folder: Path,
+    on_event: OnEvent,
 ) -> Trained:
     seconds = 0.0
     with closing(training.run()) as events:
