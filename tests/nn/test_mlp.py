@@ -22,10 +22,13 @@ def test_two_layers_with_a_bend_between_them(act):
     torch.testing.assert_close(mlp(x), hidden @ mlp.down.weight.T + mlp.down.bias, rtol=0, atol=1e-6)
 
 
-def test_one_half_opens_the_other():
-    mlp, x = GatedMlp(6, 9, "silu"), torch.randn(2, 3, 6)
-    gate, passed = x @ mlp.up.weight[:9].T, x @ mlp.up.weight[9:].T
-    torch.testing.assert_close(mlp(x), (F.silu(gate) * passed) @ mlp.down.weight.T, rtol=0, atol=1e-6)
+@pytest.mark.parametrize("bias", [False, True])
+def test_one_half_opens_the_other(bias):
+    mlp, x = GatedMlp(6, 9, "silu", bias=bias), torch.randn(2, 3, 6)
+    gate, passed = F.linear(x, mlp.up.weight, mlp.up.bias).split(9, -1)
+    wanted = F.linear(F.silu(gate) * passed, mlp.down.weight, mlp.down.bias)
+    torch.testing.assert_close(mlp(x), wanted, rtol=0, atol=1e-6)
+    assert (mlp.up.bias is not None) == bias == (mlp.down.bias is not None)
 
 
 def test_the_same_weights_serve_every_place():

@@ -34,15 +34,15 @@ class Mlp(nn.Module):
 
 
 class GatedMlp(nn.Module):
-    """Widen twice, let one half open the other, narrow; no biases: SwiGLU of Shazeer 2020, section 2, eq. 6.
+    """Widen twice, let one half open the other, narrow: SwiGLU of Shazeer 2020, section 2, eq. 6, without biases there.
 
     https://arxiv.org/abs/2002.05202. `up` makes the gate first, then what passes it.
     """
 
-    def __init__(self, d_model: int, d_ff: int, act: str) -> None:
+    def __init__(self, d_model: int, d_ff: int, act: str, *, bias: bool = False) -> None:
         super().__init__()
         self.act = ACTIVATIONS[act]
-        self.up, self.down = Linear(d_model, 2 * d_ff, bias=False), Linear(d_ff, d_model, bias=False)
+        self.up, self.down = Linear(d_model, 2 * d_ff, bias=bias), Linear(d_ff, d_model, bias=bias)
 
     def forward(self, x: Float[Tensor, "*b m"]) -> Float[Tensor, "*b m"]:
         """Return the new vector of every place; no place sees another."""
