@@ -1,207 +1,240 @@
-"""Greedy and beam search over any encoder-decoder: sources are read once, finished ones leave the batch."""
+"""Greedy and beam search over any net that writes: prompts are read once, finished ones leave the batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from qkv.base.errors import UnsupportedError
-from qkv.models.family import EncoderDecoder
+from qkv.generation.likeliest import likeliest
+from qkv.generation.outputs import Hypothesis, Net, Special, Why, check_eval, special_tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """One finished output.
+@dataclass(slots=True)
+class Path:
+    """The one output of a prompt, while it is written; totals: the log-probability up to each token."""
 
-    ids: the tokens, the end token included if it was reached. score: log-probability / length ** penalty.
-    rows: which row of each step's batch wrote the token: with it, what was seen in a step can be stitched to the ids.
+    prompt: int
+    room: int
+    ids: list[int] = field(default_factory=list)
+    totals: list[float] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    why: Why | None = None
+
+    def add(self, token: int, value: float, row: int, ends: Collection[int]) -> None:
+        """Write one token, of log-probability `value`, by a row of the batch."""
+        self.totals.append((self.totals[-1] if self.totals else 0.0) + value)
+        self.rows.append(row)
+        self.ids.append(token)
+        if token in ends:
+            self.why = "end"
+        elif len(self.ids) == self.room:
+            self.why = "room"
+
+    def found(self) -> Hypothesis:
+        """Return what was written; the score is that of one token in the mean."""
+        n = len(self.ids)
+        return Hypothesis(self.ids, self.totals[n - 1] / n if n else 0.0, self.rows[:n], self.why or "interrupted")
+
+
+Choose = Callable[[Tensor, Sequence[Path]], tuple[Tensor, Tensor]]
+
+
+@torch.inference_mode()
+def greedy(
+    net: Net,
+    ids: Int[Tensor, "b s"],
+    mask: Bool[Tensor, "b s"],
+    *,
+    room: int | Sequence[int],
+    end_ids: Collection[int] | None = None,
+    never: Collection[int] | None = None,
+) -> list[Hypothesis]:
+    """Take the likeliest token at every step; at most `room` tokens, for all prompts or for each.
+
+    ids, mask: sources of an encoder-decoder, or prompts of a decoder, padded on the left. end_ids: tokens that end an
+    output; never: tokens that none may hold. Unless given, those that an encoder-decoder's configuration names.
     """
+    special = special_tokens(net, end_ids, never)
+    paths = [Path(i, n) for i, n in enumerate(each_room(room, ids.size(0)))]
+    walk(net, ids, mask, paths, Likeliest(special.never), special.ends)
+    return [path.found() for path in paths]
 
-    ids: list[int]
-    score: float
-    rows: list[int]
+
+class Likeliest(NamedTuple):
+    """Chooses the likeliest token that may be written."""
+
+    never: Sequence[int]
+
+    def __call__(self, logits: Float[Tensor, "n v"], paths: Sequence[Path]) -> tuple[Tensor, Tensor]:
+        """Return the log-probability (n) of each row's token, and the token (n)."""
+        values, tokens = likeliest(logits, 1, self.never)
+        return values[:, 0], tokens[:, 0]
+
+
+def walk(
+    net: Net,
+    ids: Int[Tensor, "b s"],
+    mask: Bool[Tensor, "b s"],
+    paths: Sequence[Path],
+    choose: Choose,
+    ends: Collection[int],
+    *,
+    heed: Callable[[Path], None] = lambda path: None,
+    reading: Mapping[str, Any] | None = None,
+) -> None:
+    """Write every path, one for each prompt, to its end, a token at a time.
+
+    choose: the log-probability and the token of each row of logits. heed: told of each token; may shorten the path and
+    end it. reading: further words for `net.begin`. What an exception leaves behind is in the paths.
+    """
+    check_eval(net)
+    alive = list(paths)
+    logits, state = net.begin(ids, mask, beams=1, room=max(path.room for path in paths), **(reading or {}))
+    while True:
+        values, tokens = choose(logits, alive)
+        for row, (path, value, token) in enumerate(zip(alive, values.tolist(), tokens.tolist(), strict=True)):
+            path.add(token, value, row, ends)
+            heed(path)
+        keep = [row for row, path in enumerate(alive) if path.why is None]
+        if not keep:
+            return
+        if len(keep) < len(alive):
+            rows = torch.tensor(keep, device=ids.device)
+            state, tokens = state.pick(rows, rows), tokens[rows]
+            alive = [alive[row] for row in keep]
+        logits = net.step(tokens, state)
 
 
 class _Node(NamedTuple):
-    """One token of an unfinished output, the row that wrote it, and what came before."""
+    """One token of a beam's output, the row that wrote it, and what came before."""
 
     token: int
     row: int
     before: "_Node | None"
 
 
-def _unroll(node: _Node | None, score: float) -> Hypothesis:
-    ids, rows = [], []
-    while node is not None:
-        ids.append(node.token)
-        rows.append(node.row)
-        node = node.before
-    return Hypothesis(ids[::-1], score, rows[::-1])
-
-
-@torch.inference_mode()
-def greedy(
-    net: EncoderDecoder, source: Int[Tensor, "b s"], source_mask: Bool[Tensor, "b s"], *, room: int | Sequence[int]
-) -> list[Hypothesis]:
-    """Take the likeliest token at every step, never the padding; at most `room` tokens, for all sources or for each."""
-    _check_eval(net)
-    rooms = _rooms(room, source.size(0))
-    state = net.start(source, source_mask, beams=1, room=max(rooms))
-    alive, done = list(range(source.size(0))), {}
-    paths: list[_Node | None] = [None] * len(alive)
-    scores = [0.0] * len(alive)
-    ids = source.new_full((len(alive),), net.cfg.start_id)
-    for step in range(1, max(rooms) + 1):
-        values, tokens = _best(net.step(ids, state), 1, net.cfg.pad_id)
-        for row, (value, token) in enumerate(zip(values[:, 0].tolist(), tokens[:, 0].tolist(), strict=True)):
-            paths[row], scores[row] = _Node(token, row, paths[row]), scores[row] + value
-        keep = []
-        for row, source_id in enumerate(alive):
-            if tokens[row, 0] == net.cfg.end_id or step == rooms[source_id]:
-                done[source_id] = _unroll(paths[row], scores[row] / step)
-            else:
-                keep.append(row)
-        if not keep:
-            break
-        ids = tokens[keep, 0]
-        if len(keep) < len(alive):
-            rows = torch.tensor(keep, device=source.device)
-            state = state.pick(rows, rows)
-            alive, paths, scores = ([part[row] for row in keep] for part in (alive, paths, scores))
-    return [done[i] for i in range(source.size(0))]
-
-
 @dataclass(slots=True)
-class _Search:
-    """The beam of one source: its unfinished outputs, and the best finished ones so far, best first."""
+class Beam:
+    """The outputs of one prompt: the likeliest unfinished ones, and the best finished ones so far, best first."""
 
-    source: int
-    beams: int
+    prompt: int
+    room: int
+    width: int
     penalty: float
-    paths: list[_Node | None]
+    running: list[tuple[float, _Node | None]] = field(init=False)
     finished: list[tuple[float, _Node]] = field(default_factory=list)
     ended: bool = False
 
+    def __post_init__(self) -> None:
+        # all beams start alike: only the first may branch
+        self.running = [(0.0 if i == 0 else -1e9, None) for i in range(self.width)]
+
     def advance(
-        self, step: int, last: bool, end_id: int, offset: int, candidates: list[tuple[float, int, int]]
-    ) -> list[tuple[float, int, int]]:
-        """Sort the 2 * beams best candidates (score, token, beam) into finished and running; return the running."""
-        running: list[tuple[float, int, int]] = []
-        paths = []
+        self, step: int, ends: Collection[int], offset: int, candidates: "_Candidates"
+    ) -> list[tuple[int, int]]:
+        """Sort the best candidates into finished and running; return the rows and tokens of the running."""
+        last, chosen = step == self.room, []
+        running: list[tuple[float, _Node | None]] = []
         for rank, (score, token, beam) in enumerate(candidates):
-            node = _Node(token, offset + beam, self.paths[beam])
-            if token == end_id or last:
-                if rank < self.beams:
+            node = _Node(token, offset + beam, self.running[beam][1])
+            if token in ends or last:
+                if rank < self.width:
                     self.finished.append((score / step**self.penalty, node))
-            elif len(running) < self.beams:
-                running.append((score, token, beam))
-                paths.append(node)
-        self.finished = sorted(self.finished, key=lambda pair: -pair[0])[: self.beams]
-        self.paths = paths
-        full = len(self.finished) == self.beams
+            elif len(running) < self.width:
+                running.append((score, node))
+                chosen.append((offset + beam, token))
+        self.finished = sorted(self.finished, key=lambda pair: -pair[0])[: self.width]
+        self.running = running
+        full = len(self.finished) == self.width
         self.ended = last or (full and running[0][0] / step**self.penalty <= self.finished[-1][0])
-        return running
+        return chosen
+
+    def found(self, ends: Collection[int]) -> Hypothesis:
+        """Return the best finished output; before there is one, the likeliest unfinished one."""
+        score, node = self.finished[0] if self.finished else self.running[0]
+        ids, rows = [], []
+        while node is not None:
+            ids.append(node.token)
+            rows.append(node.row)
+            node = node.before
+        if not self.finished:
+            score /= max(len(ids), 1) ** self.penalty
+        why: Why = "interrupted" if not self.ended else "end" if ids[0] in ends else "room"
+        return Hypothesis(ids[::-1], score, rows[::-1], why)
+
+
+_Candidates = list[tuple[float, int, int]]
 
 
 @torch.inference_mode()
 def beam_search(
-    net: EncoderDecoder,
-    source: Int[Tensor, "b s"],
-    source_mask: Bool[Tensor, "b s"],
+    net: Net,
+    ids: Int[Tensor, "b s"],
+    mask: Bool[Tensor, "b s"],
     *,
     beams: int = 4,
     length_penalty: float = 1.0,
     room: int | Sequence[int],
+    end_ids: Collection[int] | None = None,
+    never: Collection[int] | None = None,
 ) -> list[Hypothesis]:
-    """Keep the `beams` likeliest prefixes; return the best finished output of each source.
+    """Keep the `beams` likeliest prefixes; return the best finished output of each prompt.
 
-    A score is the log-probability divided by length ** length_penalty, the end token counted. A source stops when its
-    best prefix, at its present length, could not enter its `beams` finished outputs any more (transformers'
-    `early_stopping=False`), or after `room` tokens, for all or for each. Sutskever et al. 2014, section 3.2; Wu et al.
-    2016, section 7.
+    A score is the log-probability divided by length ** length_penalty, the end token counted, the prompt not. A prompt
+    stops when its best prefix, at its present length, could not enter its `beams` finished outputs any more
+    (transformers' `early_stopping=False`), or after `room` tokens, for all or for each. ids, mask, end_ids and never as
+    in `greedy`. Sutskever et al. 2014, section 3.2; Wu et al. 2016, section 7.
     """
-    _check_eval(net)
-    device, end_id = source.device, net.cfg.end_id
-    rooms = _rooms(room, source.size(0))
-    state = net.start(source, source_mask, beams=beams, room=max(rooms))
-    searches = [_Search(i, beams, length_penalty, [None] * beams) for i in range(source.size(0))]
-    done: dict[int, Hypothesis] = {}
-    scores = torch.full((len(searches), beams), -1e9, device=device)
-    scores[:, 0] = 0.0  # all beams start alike: only the first may branch
-    ids = source.new_full((len(searches) * beams,), net.cfg.start_id)
-    for step in range(1, max(rooms) + 1):
-        candidates = _branch(net.step(ids, state), scores, net.cfg.pad_id)
-        running = [
-            search.advance(step, step == rooms[search.source], end_id, i * beams, candidates[i])
-            for i, search in enumerate(searches)
-        ]
-        for search in searches:
-            if search.ended:
-                score, node = search.finished[0]
-                done[search.source] = _unroll(node, score)
-        keep = [i for i, search in enumerate(searches) if not search.ended]
+    special = special_tokens(net, end_ids, never)
+    every = [Beam(i, n, beams, length_penalty) for i, n in enumerate(each_room(room, ids.size(0)))]
+    walk_beams(net, ids, mask, every, special)
+    return [beam.found(special.ends) for beam in every]
+
+
+def walk_beams(
+    net: Net,
+    ids: Int[Tensor, "b s"],
+    mask: Bool[Tensor, "b s"],
+    every: Sequence[Beam],
+    special: Special,
+    *,
+    reading: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the beams of all prompts to their end, as `walk` does paths."""
+    check_eval(net)
+    alive, width, device = list(every), every[0].width, ids.device
+    logits, state = net.begin(ids, mask, beams=width, room=max(beam.room for beam in every), **(reading or {}))
+    step = 0
+    while True:
+        step += 1
+        scores = torch.tensor([[score for score, _ in beam.running] for beam in alive], device=device)
+        candidates = _branch(logits, scores, special)
+        chosen = [beam.advance(step, special.ends, i * width, candidates[i]) for i, beam in enumerate(alive)]
+        keep = [i for i, beam in enumerate(alive) if not beam.ended]
         if not keep:
-            break
-        order = [i * beams + beam for i in keep for _, _, beam in running[i]]
-        if order != list(range(len(searches) * beams)):
-            sources = torch.tensor(keep, device=device) if len(keep) < len(searches) else None
+            return
+        order = [row for i in keep for row, _ in chosen[i]]
+        if order != list(range(len(alive) * width)):
+            sources = torch.tensor(keep, device=device) if len(keep) < len(alive) else None
             state = state.pick(torch.tensor(order, device=device), sources)
-        searches = [searches[i] for i in keep]
-        scores = torch.tensor([[score for score, _, _ in running[i]] for i in keep], device=device)
-        ids = torch.tensor([token for i in keep for _, token, _ in running[i]], device=device)
-    return [done[i] for i in range(source.size(0))]
+        alive = [alive[i] for i in keep]
+        logits = net.step(torch.tensor([token for i in keep for _, token in chosen[i]], device=device), state)
 
 
-def _check_eval(net: EncoderDecoder) -> None:
-    if net.training:
-        raise UnsupportedError(
-            "The net is in training mode, where dropout garbles what it writes: call net.eval() first."
-        )
-
-
-def _rooms(room: int | Sequence[int], n: int) -> Sequence[int]:
-    return [room] * n if isinstance(room, int) else room
-
-
-def _best(logits: Float[Tensor, "n v"], k: int, banned: int) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
-    """Return the k largest log-probabilities of each row, in fp32, and their tokens, `banned` never among them.
-
-    The logits are used up: fresh memory for as many numbers costs more than all that is done with them.
-    """
-    top = logits.amax(-1, keepdim=True)
-    kept = logits[:, banned].clone()
-    logits[:, banned] = float("-inf")
-    values, tokens = _largest(logits, k)
-    logits[:, banned] = kept
-    total = logits.sub_(top).exp_().sum(-1, keepdim=True, dtype=torch.float32).log() + top
-    return values.float() - total, tokens
-
-
-def _largest(x: Float[Tensor, "n v"], k: int, width: int = 128) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
-    """Return `x.topk(k)`, four times as fast for a large vocabulary: only chunks with a large maximum are searched."""
-    n_chunks = x.size(1) // width
-    if n_chunks <= k:
-        return x.topk(k)
-    whole = n_chunks * width
-    chunks = x[:, :whole].unflatten(1, (n_chunks, width)).amax(-1).topk(k, sorted=False).indices
-    ids = (chunks[..., None] * width + torch.arange(width, device=x.device)).flatten(1)
-    rest = torch.arange(whole, x.size(1), device=x.device).expand(x.size(0), -1)
-    ids = torch.cat((ids, rest), 1)
-    values, at = x.gather(1, ids).topk(k)
-    return values, ids.gather(1, at)
-
-
-def _branch(
-    logits: Float[Tensor, "n v"], scores: Float[Tensor, "b k"], banned: int
-) -> list[list[tuple[float, int, int]]]:
-    """Return, for each source, the best 2 * beams continuations of all its beams as (score, token, beam)."""
-    b, beams = scores.shape
-    width = min(2 * beams, logits.size(-1))
-    values, tokens = _best(logits, width, banned)
-    total = (values.view(b, beams, width) + scores[..., None]).flatten(1)
-    best, at = total.topk(2 * beams)
-    beam, token = at // width, tokens.view(b, -1).gather(1, at)
+def _branch(logits: Float[Tensor, "n v"], scores: Float[Tensor, "b k"], special: Special) -> list[_Candidates]:
+    """Return, for each prompt, the best continuations of all its beams, enough to go on if all ends are among them."""
+    b, width = scores.shape
+    n_best = max(2, 1 + len(special.ends)) * width
+    values, tokens = likeliest(logits, min(n_best, logits.size(-1)), special.never)
+    total = (values.view(b, width, -1) + scores[..., None]).flatten(1)
+    best, at = total.topk(n_best)
+    beam, token = at // tokens.size(1), tokens.view(b, -1).gather(1, at)
     return [list(zip(*row, strict=True)) for row in zip(best.tolist(), token.tolist(), beam.tolist(), strict=True)]
+
+
+def each_room(room: int | Sequence[int], n: int) -> Sequence[int]:
+    """Return the room of each of n prompts."""
+    return [room] * n if isinstance(room, int) else room
