@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import qkv
-from models.tiny import SMALL, difference, make, sentences
+from models.tiny import SMALL, Sentences, batch_for, difference, make, make_lively, n_tokens, outputs
 from qkv.models import FAMILIES, family_of
+from qkv.models.family import EncoderDecoder
 from qkv.nn.attention import Attend
 from qkv.nn.embed import fill_buffers
 from qkv.nn.scores import Weigh
@@ -23,18 +24,19 @@ every_model = pytest.mark.parametrize("small", SMALL.values(), ids=SMALL)
 
 
 @every_model
-def test_forward_gives_one_row_of_logits_per_target_token(small):
-    net, batch = make(small), sentences(small.cfg)
-    logits = net(*batch)
-    assert logits.shape == (3, 6, getattr(small.cfg, "target_vocab_size", None) or small.cfg.vocab_size)
-    assert logits.isfinite().all() and logits.std(-1).min() > 0
+def test_forward_says_something_of_each_row(small):
+    net, batch = make(small), batch_for(small)
+    out = net(*batch)
+    if isinstance(batch, Sentences):
+        assert out.shape == (3, 6, getattr(small.cfg, "target_vocab_size", None) or small.cfg.vocab_size)
+    assert out.size(0) == 3 and out.isfinite().all() and out.std(-1).min() > 0
     assert family_of(net) is small.family
 
 
 @every_model
 def test_every_parameter_gets_a_gradient(small):
-    net, batch = make(small).train(), sentences(small.cfg)
-    net(*batch).log_softmax(-1)[..., 5].sum().backward()
+    net, batch = make(small).train(), batch_for(small)
+    sum(out.sin().log_softmax(-1)[..., 0].sum() for out in outputs(net, batch)).backward()  # type: ignore[union-attr]
     without = [
         n for n, p in net.named_parameters() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()
     ]
@@ -44,18 +46,18 @@ def test_every_parameter_gets_a_gradient(small):
 @every_model
 def test_products_in_bf16_give_nearly_the_same(small):
     """As a training in bf16 computes: weights stay in fp32, and each has a finite gradient."""
-    net, batch = make(small).train(), sentences(small.cfg)
+    net, batch = make_lively(small, std=0.2).train(), batch_for(small)
     with torch.autocast("cpu", torch.bfloat16):
-        logits = net(*batch)
-    assert logits.dtype == torch.bfloat16
-    assert difference(logits.float(), net(*batch)) <= 5e-2
-    grads = torch.autograd.grad(logits.float().square().sum(), list(net.parameters()))
+        found = outputs(net, batch)
+    for out, wanted in zip(found, outputs(net, batch), strict=True):
+        assert 0 < (out.float() - wanted).norm() / wanted.norm() <= 5e-2
+    grads = torch.autograd.grad(sum(out.float().square().sum() for out in found), list(net.parameters()))  # type: ignore[arg-type]
     assert all(grad.isfinite().all() and grad.dtype == torch.float32 for grad in grads)
 
 
 @every_model
 def test_a_saved_state_is_the_same_net(small, tmp_path):
-    net, other, batch = make(small), make(small), sentences(small.cfg)
+    net, other, batch = make(small), make(small), batch_for(small)
     save_file(net.state_dict(), tmp_path / "model.safetensors")
     assert not torch.equal(net(*batch), other(*batch))
     other.load_state_dict(load_file(tmp_path / "model.safetensors"))
@@ -65,7 +67,7 @@ def test_a_saved_state_is_the_same_net(small, tmp_path):
 
 @every_model
 def test_a_deep_copy_is_equal_and_apart(small):
-    net, batch = make(small), sentences(small.cfg)
+    net, batch = make(small), batch_for(small)
     before, twin = net(*batch), copy.deepcopy(net)
     assert torch.equal(twin(*batch), before)
     with torch.no_grad():
@@ -76,7 +78,7 @@ def test_a_deep_copy_is_equal_and_apart(small):
 
 @every_model
 def test_looking_changes_no_bit(small):
-    net, batch = make(small), sentences(small.cfg)
+    net, batch = make(small), batch_for(small)
     fast = net(*batch)
     with qkv.look(net) as seen:
         looked = net(*batch)
@@ -86,18 +88,17 @@ def test_looking_changes_no_bit(small):
 
 @every_model
 def test_the_maps_seen_are_those_the_family_lists(small):
-    net, batch = make(small), sentences(small.cfg)
-    n_tokens = {"source": batch.source.size(1), "target": batch.target.size(1)}
-    specs = small.family.maps(small.cfg)
+    net, batch = make(small), batch_for(small)
+    n, specs = n_tokens(small, batch), small.family.maps(small.cfg)
     with qkv.look(net) as seen:
         net(*batch)
     for spec in specs:
         weights = seen.weights(spec.layer, spec.kind, spec.query_stream)
-        assert weights.shape == (3, spec.heads, n_tokens[spec.query_stream], n_tokens[spec.key_stream])
+        assert weights.shape == (3, spec.heads, n[spec.query_stream], n[spec.key_stream])
     assert calls_of_seats(net, batch) == [
-        (spec.heads, 1 if spec.steps else n_tokens[spec.query_stream], n_tokens[spec.key_stream])
+        (spec.heads, 1 if spec.steps else n[spec.query_stream], n[spec.key_stream])
         for spec in specs
-        for _ in range(n_tokens["target"] if spec.steps else 1)
+        for _ in range(n["target"] if spec.steps else 1)
     ]
 
 
@@ -120,7 +121,7 @@ def calls_of_seats(net: nn.Module, batch: tuple) -> list[tuple[int, int, int]]:
 @every_model
 @pytest.mark.parametrize("assign", [False, True])
 def test_built_on_meta_and_filled_is_the_net_built_directly(small, assign):
-    net, batch = make(small), sentences(small.cfg)
+    net, batch = make(small), batch_for(small)
     with torch.device("meta"):
         late = small.family.net(small.cfg).eval()
     assert {tensor.device.type for tensor in (*late.parameters(), *late.buffers())} == {"meta"}
@@ -135,7 +136,7 @@ def test_built_on_meta_and_filled_is_the_net_built_directly(small, assign):
 @every_model
 def test_built_on_meta_it_takes_the_type_of_its_file(small):
     """A file of half precision makes a net of half precision, tables too."""
-    net, batch = make(small).to(torch.bfloat16), sentences(small.cfg)
+    net, batch = make(small).to(torch.bfloat16), batch_for(small)
     with torch.device("meta"):
         late = small.family.net(small.cfg).eval()
     late.load_state_dict(net.state_dict(), assign=True)
@@ -154,7 +155,9 @@ def test_one_graph_per_kind_of_block():
     assert done.returncode == 0, done.stderr[-3000:]
     counts = json.loads(done.stdout)
     planted = counts.pop("planted")
-    assert {(found["pass"], found["cached"]) for found in counts.values()} == {(2, 1)}, counts
+    for name, found in counts.items():
+        wanted = (2, 1) if issubclass(SMALL[name].family.net, EncoderDecoder) else (1, 0)  # type: ignore[arg-type]
+        assert (found["pass"], found["cached"]) == wanted, (name, found)
     assert max(found["difference"] for found in counts.values()) <= 2e-6
     assert {SMALL[name].family.name for name in counts} == set(FAMILIES)
     assert planted["pass"] == 2, "two encoder blocks that read their number make two graphs of one kind"

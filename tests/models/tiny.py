@@ -4,14 +4,15 @@ Widths go by the field's name, so that a new family is covered without a line he
 """
 
 import dataclasses
+import types
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 from qkv.models import FAMILIES, get_family
-from qkv.models.family import Family
+from qkv.models.family import EncoderDecoder, Family, PictureNet
 
 WIDTHS = {
     "vocab_size": 30,
@@ -21,6 +22,7 @@ WIDTHS = {
     "n_layers": 2,
     "n_decoder_layers": 2,
     "n_heads": 4,
+    "n_kv_heads": 2,
     "d_embed": 6,
     "d_encoder": 4,
     "d_decoder": 8,
@@ -28,6 +30,10 @@ WIDTHS = {
     "d_readout": 7,
     "max_len": 24,
     "dropout": 0.0,
+    "dropout_attention": 0.0,
+    "dropout_embed": 0.0,
+    "dropout_head": 0.0,
+    "dropout_path": 0.0,
 }
 
 
@@ -44,11 +50,15 @@ def shrink(cfg: Any, **changes: Any) -> Any:
 
 
 def small_configs() -> dict[str, Small]:
-    """Name every size of every family, and every other value of each option of the family's first size."""
+    """Name every size of every family, and every other value of each option of the family's first size.
+
+    Sizes that are one net when made small appear once.
+    """
     found: dict[str, Small] = {}
     for family in map(get_family, FAMILIES):
         for size, cfg in family.sizes.items():
-            found[size] = Small(family, shrink(cfg))
+            if (small := Small(family, shrink(cfg))) not in found.values():
+                found[size] = small
         first = shrink(next(iter(family.sizes.values())))
         for name, value in _other_values(family.config, first):
             found[f"{family.name} {name}={value}"] = Small(family, dataclasses.replace(first, **{name: value}))
@@ -57,7 +67,9 @@ def small_configs() -> dict[str, Small]:
 
 def _other_values(config: type, cfg: Any) -> Iterator[tuple[str, Any]]:
     for name, hint in get_type_hints(config).items():
-        choices = get_args(hint) if get_origin(hint) is Literal else (False, True) if hint is bool else ()
+        hints = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+        literals = [value for one in hints if get_origin(one) is Literal for value in get_args(one)]
+        choices = (False, True) if hint is bool else literals
         yield from ((name, value) for value in choices if value != getattr(cfg, name))
 
 
@@ -95,6 +107,48 @@ def sentences(cfg: Any, lengths: tuple[int, ...] = (5, 3, 7), n_target: int = 6)
     mask = torch.arange(shape[1]) < torch.tensor(lengths)[:, None]
     n_words = getattr(cfg, "target_vocab_size", None) or cfg.vocab_size
     return Sentences(torch.randint(4, cfg.vocab_size, shape), torch.randint(4, n_words, (shape[0], n_target)), mask)
+
+
+class Texts(NamedTuple):
+    """Random ids as a net of texts reads them."""
+
+    ids: Tensor
+    mask: Tensor
+
+
+class Pictures(NamedTuple):
+    """Random pictures."""
+
+    pictures: Tensor
+
+
+def batch_for(small: Small) -> Sentences | Texts | Pictures:
+    """Return three random inputs of the kind that a net reads."""
+    if issubclass(small.family.net, EncoderDecoder):  # type: ignore[arg-type]
+        return sentences(small.cfg)
+    if issubclass(small.family.net, PictureNet):  # type: ignore[arg-type]
+        return Pictures(torch.rand(3, small.cfg.n_channels, *small.cfg.picture_size))
+    batch = sentences(small.cfg)
+    return Texts(batch.source, batch.source_mask)
+
+
+def n_tokens(small: Small, batch: Any) -> dict[str, int]:
+    """Return the number of tokens of each stream."""
+    if isinstance(batch, Sentences):
+        return {"source": batch.source.size(1), "target": batch.target.size(1)}
+    return {"text": batch.ids.size(1)} if isinstance(batch, Texts) else {}
+
+
+def outputs(net: Any, batch: Any) -> list[Tensor]:
+    """Return all that a net can say of a batch: every parameter has a part in it."""
+    out = [net(*batch)]
+    if hasattr(net, "summary"):
+        states = net.encode(*batch)
+        rest = batch[1:] if isinstance(batch, Texts) else ()
+        out.append(net.summary(states, *rest))
+        if hasattr(net, "follows"):
+            out.append(net.next_sentence(states, *rest))
+    return out
 
 
 def difference(a: Tensor, b: Tensor) -> float:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.tiny import SMALL, Sentences, difference, make, sentences
+from models.tiny import SMALL, Sentences, batch_for, difference, make, sentences
 from qkv.base.errors import ConfigError, UnsupportedError
 from qkv.generation.search import beam_search, greedy
 from qkv.inside.look import look
@@ -17,7 +17,7 @@ from qkv.nn.packed import PackedLinear, PackedTable, pack
 from qkv.nn.table import TokenTable
 
 every_model = pytest.mark.parametrize("small", SMALL.values(), ids=SMALL)
-TRANSFORMER = SMALL["transformer-base"]
+TRANSFORMER = SMALL["transformer-tiny"]
 ULP = 2.0**-7  # the distance between two neighbours in bfloat16, as a share of the smaller
 
 
@@ -33,7 +33,7 @@ def batch() -> Sentences:
 
 @every_model
 def test_in_fp32_the_plain_copy_is_bit_equal_and_the_packed_one_equal(small):
-    net, batch = make(small), sentences(small.cfg)
+    net, batch = make(small), batch_for(small)
     expected = net(*batch)
     assert torch.equal(pack(net, torch.float32, blocks=False)(*batch), expected)
     assert difference(pack(net, torch.float32)(*batch), expected) < 1e-5
@@ -41,7 +41,7 @@ def test_in_fp32_the_plain_copy_is_bit_equal_and_the_packed_one_equal(small):
 
 @every_model
 def test_in_bf16_both_paths_are_as_near_as_the_type_lets_them(small):
-    net, batch = make(small, std=0.2), sentences(small.cfg)
+    net, batch = make(small, std=0.2), batch_for(small)
     expected = net(*batch)
     for blocks in (True, False):
         logits = pack(net, torch.bfloat16, blocks=blocks)(*batch)
@@ -79,7 +79,7 @@ def test_all_products_are_packed(net):
     assert {p.dtype for p in twin.parameters()} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("size", ["transformer-base", "bahdanau-tiny", "luong-tiny"])
+@pytest.mark.parametrize("size", ["transformer-tiny", "bahdanau-tiny", "luong-tiny"])
 def test_searches_find_the_same_in_fp32(size):
     net, batch = make(SMALL[size]), sentences(SMALL[size].cfg)
     twin = pack(net, torch.float32)
@@ -88,7 +88,7 @@ def test_searches_find_the_same_in_fp32(size):
         assert [found.ids for found in ours] == [found.ids for found in theirs]
 
 
-@pytest.mark.parametrize("size", ["transformer-base", "bahdanau-tiny", "luong-tiny", "rnn-tiny"])
+@pytest.mark.parametrize("size", ["transformer-tiny", "bahdanau-tiny", "luong-tiny", "rnn-tiny"])
 def test_a_bf16_copy_decodes(size):
     net, batch = make(SMALL[size]), sentences(SMALL[size].cfg)
     found = beam_search(pack(net), batch.source, batch.source_mask, room=8)
@@ -129,7 +129,7 @@ def test_it_is_apart_from_its_net(net, batch):
         (lambda twin: twin.load_state_dict({}), "loaded into"),
     ],
 )
-@pytest.mark.parametrize("size", ["transformer-base", "transformer tie=none", "bahdanau-tiny"])
+@pytest.mark.parametrize("size", ["transformer-tiny", "transformer tie=none", "bahdanau-tiny"])
 def test_what_it_refuses_it_refuses_in_one_sentence_and_stays_whole(size, attempt, word):
     twin, batch = pack(make(SMALL[size]), torch.float32), sentences(SMALL[size].cfg)
     before = twin(*batch)

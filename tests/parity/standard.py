@@ -22,7 +22,7 @@ class Case:
 
     make: builds the reference, as it comes. mine, theirs: run a net in its own way, and return its outputs; theirs also
     the states before the first block and after each. blocks: ours, in order. real: which places of the states count.
-       """
+    """
 
     family: Family
     make: Callable[[], Any]
@@ -52,7 +52,7 @@ def compare(case: Case, net: Any, reference: Any, dtype: torch.dtype = torch.flo
     if case.last_is_normed:  # the reference's last state is behind the last norm; ours is seen before it
         seen = [*seen[:-1], net.stack.norm(seen[-1])]
     assert len(seen) == len(states), (len(seen), len(states))
-    errors = [close(case.real(a), case.real(b), scale, f"state {i}") for i, (a, b) in enumerate(zip(seen, states))]
+    errors = [close(case.real(a), case.real(b), scale, f"state {i}") for i, (a, b) in enumerate(zip(seen, states, strict=True))]
     errors += [close(a, b, scale, f"output {i}") for i, (a, b) in enumerate(zip(found, wanted, strict=True))]
     for out in (found, wanted):
         # a sum alone would hide much: each number gets a weight of its own

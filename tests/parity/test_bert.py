@@ -51,7 +51,7 @@ def run_mine(side: str, net: Any) -> tuple[Tensor, ...]:
     ids, mask, segments = inputs(side, net.cfg.pad_id, net.cfg.n_segments)
     if net.cfg.head == "pretraining":
         states = net.encode(ids, mask, segments)
-        return net.head(states, net.token)[mask], net.next_sentence(states, mask)
+        return net.head(states, net.token.logits)[mask], net.next_sentence(states, mask)
     out = net(ids, mask, segments)
     if net.cfg.head == "classify":
         return (out,)

@@ -150,7 +150,7 @@ class Bert(Encoder):
             return self.head(self.summary(x, mask) if self.cfg.summary == "pooler" else first_of(x, mask))
         x = x if keep is None else x[keep]
         if self.cfg.head in ("mlm", "pretraining"):
-            return self.head(x, self.token)
+            return self.head(x, self.token.logits)
         return self.head(x) if self.cfg.head else x
 
     def next_sentence(

@@ -1,12 +1,13 @@
 """What sits on top of a body: scores of tokens for hidden places, scores of labels for texts, tokens and pictures."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from qkv.nn.linear import Linear
 from qkv.nn.mlp import ACTIVATIONS
-from qkv.nn.table import TokenTable
 
 
 class MaskedHead(nn.Module):
@@ -20,19 +21,21 @@ class MaskedHead(nn.Module):
         self.dense, self.act, self.norm = Linear(d_model, d_model), ACTIVATIONS[act], nn.LayerNorm(d_model, eps=eps)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
-    def forward(self, x: Float[Tensor, "*b m"], table: TokenTable) -> Float[Tensor, "*b v"]:
-        """Return the logits of the tokens of `table`."""
-        return table.logits(self.norm(self.act(self.dense(x))), self.bias)
+    def forward(self, x: Float[Tensor, "*b m"], score: Callable[[Tensor, Tensor], Tensor]) -> Float[Tensor, "*b v"]:
+        """Return the logits; `score` is `logits` of the body's token table."""
+        return score(self.norm(self.act(self.dense(x))), self.bias)
 
 
 class LabelHead(nn.Module):
     """Scores of labels for each vector, with a layer before if `act` names its activation."""
 
-    def __init__(self, d_model: int, n_labels: int, *, act: str | None = None, dropout: float = 0.0) -> None:
+    def __init__(
+        self, d_model: int, n_labels: int, *, act: str | None = None, dropout: float = 0.0, bias: bool = True
+    ) -> None:
         super().__init__()
         if act is not None:
             self.dense, self.act = Linear(d_model, d_model), ACTIVATIONS[act]
-        self.drop, self.out = nn.Dropout(dropout), Linear(d_model, n_labels)
+        self.drop, self.out = nn.Dropout(dropout), Linear(d_model, n_labels, bias=bias)
 
     def forward(self, x: Float[Tensor, "*b m"]) -> Float[Tensor, "*b k"]:
         """Return the logits of the labels."""
