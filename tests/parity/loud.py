@@ -39,6 +39,12 @@ def saved(reference: Any, folder: Path) -> Path:
     return folder
 
 
+def loaded(reference: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Let the class of a reference load a folder; return the net, and what was missing, unexpected or mismatched."""
+    how = reference.config._attn_implementation
+    return type(reference).from_pretrained(folder, output_loading_info=True, attn_implementation=how)
+
+
 def ours(folder: Path, family: Family, change: Callable[[Any], Any] = lambda cfg: cfg, format: str = "hf") -> Any:
     """Build our net from the files of a reference, its configuration changed first for a planted fault."""
     public, tensors = family.formats[format], read_safetensors(folder)

@@ -1,4 +1,4 @@
-"""What every family and head must pass against its reference: numbers, files, faults. A family's test lists its cases."""
+"""What every family and head must pass against its reference: numbers, files, faults. A family's test lists cases."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from parity.loud import FORWARD, GRADIENT, close, damaged, gradients, loud, ours, saved, streams, written
+from parity.loud import FORWARD, GRADIENT, close, damaged, gradients, loaded, loud, ours, saved, streams, written
 from qkv.base.errors import WeightsError
 from qkv.models.family import Family
 from qkv.weights.files import read_safetensors
@@ -22,6 +22,8 @@ class Case:
 
     make: builds the reference, as it comes. mine, theirs: run a net in its own way, and return its outputs; theirs also
     the states before the first block and after each. blocks: ours, in order. real: which places of the states count.
+    format: whose files. save, load: how the reference writes a folder, and comes back from it with what it missed.
+    gradients: those of the reference, under the names of its file.
     """
 
     family: Family
@@ -31,6 +33,12 @@ class Case:
     blocks: Callable[[Any], list[nn.Module]] = lambda net: list(net.stack.blocks)
     real: Callable[[Tensor], Tensor] = lambda state: state
     last_is_normed: bool = False
+    format: str = "hf"
+    save: Callable[[Any, Path], Path] = saved
+    load: Callable[[Any, Path], tuple[Any, dict[str, Any]]] = loaded
+    gradients: Callable[[Any], dict[str, Tensor]] = lambda reference: {
+        name: p.grad for name, p in reference.named_parameters() if p.grad is not None
+    }
 
     def reference(self, dtype: torch.dtype = torch.float32) -> Any:
         """Build the loud reference."""
@@ -41,7 +49,7 @@ class Case:
 def check_numbers(case: Case, folder: Path, dtype: torch.dtype = torch.float32) -> float:
     """Compare every state, outputs and gradients; return the largest error of states and outputs."""
     reference = case.reference(dtype)
-    return compare(case, ours(saved(reference, folder), case.family), reference, dtype)
+    return compare(case, ours(case.save(reference, folder), case.family, format=case.format), reference, dtype)
 
 
 def compare(case: Case, net: Any, reference: Any, dtype: torch.dtype = torch.float32) -> float:
@@ -52,13 +60,15 @@ def compare(case: Case, net: Any, reference: Any, dtype: torch.dtype = torch.flo
     if case.last_is_normed:  # the reference's last state is behind the last norm; ours is seen before it
         seen = [*seen[:-1], net.stack.norm(seen[-1])]
     assert len(seen) == len(states), (len(seen), len(states))
-    errors = [close(case.real(a), case.real(b), scale, f"state {i}") for i, (a, b) in enumerate(zip(seen, states, strict=True))]
+    errors = [
+        close(case.real(a), case.real(b), scale, f"state {i}")
+        for i, (a, b) in enumerate(zip(seen, states, strict=True))
+    ]
     errors += [close(a, b, scale, f"output {i}") for i, (a, b) in enumerate(zip(found, wanted, strict=True))]
     for out in (found, wanted):
         # a sum alone would hide much: each number gets a weight of its own
         sum((x * torch.linspace(-1, 1, x.numel(), dtype=x.dtype).view_as(x)).sum() for x in out).backward()  # type: ignore[union-attr]
-    theirs = {name: p.grad for name, p in reference.named_parameters() if p.grad is not None}
-    mine = {name: grad for name, grad in gradients(net, case.family).items()}
+    theirs, mine = case.gradients(reference), gradients(net, case.family, case.format)
     shared = theirs.keys() & mine.keys()
     assert len(shared) >= len(mine) - 1 - sum(not grad.any() for grad in mine.values()), mine.keys() ^ theirs.keys()
     for name in shared:
@@ -69,25 +79,24 @@ def compare(case: Case, net: Any, reference: Any, dtype: torch.dtype = torch.flo
 def check_files(case: Case, tmp_path: Path) -> None:
     """Show that our file is theirs, byte for byte, and loads there with nothing missing, unexpected or mismatched."""
     reference = case.reference()
-    folder = saved(reference, tmp_path / "hf")
-    mine = written(ours(folder, case.family), case.family, tmp_path / "qkv")
+    folder = case.save(reference, tmp_path / "reference")
+    mine = written(ours(folder, case.family, format=case.format), case.family, tmp_path / "qkv", case.format)
     a, b = read_safetensors(mine), read_safetensors(folder)
     assert a.keys() == b.keys(), a.keys() ^ b.keys()
     assert all(torch.equal(a[name], b[name]) and a[name].dtype == b[name].dtype for name in b)
     assert (mine / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
-    how = reference.config._attn_implementation
-    loaded, info = type(reference).from_pretrained(mine, output_loading_info=True, attn_implementation=how)
+    back, info = case.load(reference, mine)
     assert not any(info.values()), info
-    state, wanted = loaded.state_dict(), reference.state_dict()
+    state, wanted = back.state_dict(), reference.state_dict()
     assert state.keys() == wanted.keys()
     assert all(torch.equal(state[key], wanted[key]) for key in wanted)
-    assert all(torch.equal(x, y) for x, y in zip(case.theirs(loaded.eval())[0], case.theirs(reference)[0], strict=True))
+    assert all(torch.equal(x, y) for x, y in zip(case.theirs(back.eval())[0], case.theirs(reference)[0], strict=True))
 
 
 def check_damage(case: Case, folder: Path) -> None:
     """Show that each tensor dropped, renamed, transposed, or with one more beside it, is refused by name."""
-    net = ours(saved(case.reference(), folder), case.family)
-    public, like, refused = case.family.formats["hf"], net.state_dict(), []
+    net = ours(case.save(case.reference(), folder), case.family, format=case.format)
+    public, like, refused = case.family.formats[case.format], net.state_dict(), []
     cases = damaged(read_safetensors(folder))
     for what, file in cases:
         try:
@@ -100,6 +109,6 @@ def check_damage(case: Case, folder: Path) -> None:
 def check_fault(case: Case, folder: Path, change: Callable[[Any], Any], dtype: torch.dtype = torch.float32) -> None:
     """Show that a fault planted into our configuration is found."""
     reference = case.reference(dtype)
-    net = ours(saved(reference, folder), case.family, change)
+    net = ours(case.save(reference, folder), case.family, change, case.format)
     with pytest.raises(AssertionError, match="off by"):
         compare(case, net, reference, dtype)
