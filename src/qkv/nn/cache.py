@@ -33,13 +33,16 @@ def grow(cache: KeyValue, k: Tensor, v: Tensor, where: Where) -> KeyValue:
     """Write new keys and values at `where.at`, in place, and return those the mask of `where` spans.
 
     Eager nets make the mask as long as the sequence so far, so that a slice is read; a compiled step makes it as long
-    as the cache, so that no shape changes from step to step.
+    as the cache, so that no shape changes from step to step. With `where.causal`, for what a fresh cache reads first,
+    the new ones are all there are.
     """
     at, mask = where.at, where.mask
-    if at is None or mask is None:
+    if at is None or (mask is None and not where.causal):
         raise ShapeError("A cache is read with `where.at`, the positions of the queries, and a mask over its keys.")
     cache.k.index_copy_(2, at, k)
     cache.v.index_copy_(2, at, v)
+    if mask is None:
+        return KeyValue(k, v)
     n = mask.size(-1)
     return KeyValue(cache.k[:, :, :n], cache.v[:, :, :n])
 

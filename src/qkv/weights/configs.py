@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from qkv.base.config import choose
 from qkv.base.errors import ConfigError, UnsupportedError, nearest
 
 # What transformers writes beside any net, now or once: how files were made, how to decode and train. None of it changes
@@ -119,9 +120,38 @@ def read_labels(config: Mapping[str, Any]) -> list[str]:
 
 def write_labels(labels: Sequence[str]) -> dict[str, Any]:
     """Return the two keys of a public configuration that name its labels."""
-    return {"id2label": {str(i): label for i, label in enumerate(labels)}, "label2id": {x: i for i, x in enumerate(labels)}}
+    return {
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {x: i for i, x in enumerate(labels)},
+    }
 
 
 def name_labels(n: int) -> list[str]:
     """Return the names that transformers gives to labels that have none."""
     return [f"LABEL_{i}" for i in range(n)]
+
+
+def read_head(config: Mapping[str, Any], classes: Mapping[str | None, str]) -> str | None:
+    """Return the head whose class a public configuration names, or the first of `classes` if it names none."""
+    named = config.get("architectures") or list(classes.values())
+    name = named[0] if isinstance(named, list) else named
+    return choose("architecture", str(name), {name: head for head, name in classes.items()}, "config.json")
+
+
+def read_special_ids(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the start_id, end_ids and pad_id of a public configuration, but for those that no token can have.
+
+    Such are in many: who makes GPT-2 with another vocabulary and says nothing of its end has 50256 there.
+    """
+    vocab_size = config.get("vocab_size")
+    n = vocab_size if type(vocab_size) is int else 0
+    told = (config.get(key) for key in ("bos_token_id", "eos_token_id", "pad_token_id"))
+    listed = (ids if isinstance(ids, list) else [ids] for ids in told)
+    start, ends, pad = ([i for i in ids if type(i) is int and 0 <= i < n] for ids in listed)
+    return {"start_id": start[0] if start else None, "end_ids": tuple(ends), "pad_id": pad[0] if pad else None}
+
+
+def write_special_ids(cfg: Any) -> dict[str, Any]:
+    """Return the keys of a public configuration that name the special ids."""
+    end = list(cfg.end_ids) if len(cfg.end_ids) > 1 else next(iter(cfg.end_ids), None)
+    return {"bos_token_id": cfg.start_id, "eos_token_id": end, "pad_token_id": cfg.pad_id}
