@@ -4,10 +4,12 @@
 `QKV_TEST_SEED=7` draws other random numbers.
 """
 
+import importlib
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -21,6 +23,31 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the first import of torc
 os.environ.update({"HF_HUB_OFFLINE": "1", "MPLBACKEND": "agg"})
 hypothesis.settings.register_profile("house", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("house")
+
+
+def _mend_torchvision() -> list[Any]:
+    """Let torchvision import beside a torch for CPUs alone: its build for GPUs misses two operators there.
+
+    timm and transformers import it. Nothing calls the two; what is returned keeps them defined.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except ModuleNotFoundError:
+        return []
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        library = sys.modules["torch"].library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        importlib.import_module("torchvision")
+        return [library]
+    return []
+
+
+MENDED = _mend_torchvision()
 
 
 def _stay_home(event: str, arguments: tuple) -> None:
