@@ -12,6 +12,7 @@ T = TypeVar("T")
 RANGES: dict[str, tuple[float, float]] = {  # the first that fits a name counts
     "n_segments": (0, 1024),
     "n_registers": (0, 1024),
+    "n_labels": (1, 2**20),
     "n_*": (1, 1024),
     "d_*": (1, 2**20),
     "max_len": (1, 2**20),

@@ -15,8 +15,9 @@ class MapSpec(NamedTuple):
 
     heads: how many maps the call makes; kv_heads: how many share their keys, if fewer. steps: True when the call comes
     once per target step (a recurrent decoder) and its rows are to be laid under each other. grid: rows and columns of
-    patches, of a picture as large as the configuration says. window: the side of the squares that see only themselves,
-    moved by `shift` patches up and left; the seat is then called with one square as one row of the batch.
+    patches, of a picture as large as the configuration says. window: rows and columns of the rectangles that see only
+    themselves, moved by `shift` down and right (`ops.windows`); the seat is then called with one window as one row of
+    the batch, those of a picture one after the other.
     """
 
     layer: int
@@ -27,8 +28,8 @@ class MapSpec(NamedTuple):
     steps: bool = False
     kv_heads: int | None = None
     grid: tuple[int, int] | None = None
-    window: int | None = None
-    shift: int = 0
+    window: tuple[int, int] | None = None
+    shift: tuple[int, int] = (0, 0)
 
 
 class Published(NamedTuple):

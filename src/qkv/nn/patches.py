@@ -18,7 +18,7 @@ class Patches(nn.Conv2d):
         super().__init__(n_channels, d_model, side, side, bias=bias)
 
     def forward(self, input: Float[Tensor, "b c y x"]) -> Float[Tensor, "b rows columns m"]:
-        """Return the vector of each patch, in its place."""
+        """Return the vector of each patch, in its place; pictures take the type of the weights."""
         (n, height, width), side = input.shape[1:], self.kernel_size[0]
         if n != self.in_channels:
             wanted = f"{self.in_channels}{COLOURS.get(self.in_channels, '')}"
@@ -28,4 +28,4 @@ class Patches(nn.Conv2d):
                 f"Image has {height} x {width} pixels, but the model cuts it into patches of {side} x {side}. Resize "
                 f"or crop it, so that height and width are multiples of {side}."
             )
-        return super().forward(input).permute(0, 2, 3, 1)
+        return super().forward(input.to(self.weight.dtype)).permute(0, 2, 3, 1)

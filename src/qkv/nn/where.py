@@ -5,6 +5,8 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from qkv.ops.windows import Windows
+
 
 class Where(NamedTuple):
     """What a net makes once per pass and every layer reads: who may look at whom, and where the queries stand.
@@ -14,6 +16,7 @@ class Where(NamedTuple):
     rotary: cosines and sines of the positions of the queries, and of keys that are new (`ops.rotary`).
     relative: the embedded distances of DeBERTa, one row each.
     lengths: the batch is one row of sequences laid end to end, of these lengths; none sees another. Then mask is None.
+    windows: how a map is cut into squares that see only themselves (`ops.windows`).
     """
 
     mask: Bool[Tensor, "*#bh #t s"] | None = None
@@ -23,6 +26,7 @@ class Where(NamedTuple):
     rotary: tuple[Float[Tensor, "*#bh t d"], Float[Tensor, "*#bh t d"]] | None = None
     relative: Float[Tensor, "r m"] | None = None
     lengths: tuple[int, ...] | None = None
+    windows: Windows | None = None
 
 
 EVERYWHERE = Where()
