@@ -12,6 +12,8 @@ FAMILIES = {
     "seq2seq": "qkv.models.seq2seq",
     "transformer": "qkv.models.transformer",
     "bert": "qkv.models.bert",
+    "swin": "qkv.models.swin",
+    "gpt": "qkv.models.gpt",
 }
 
 
