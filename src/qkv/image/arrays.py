@@ -1,15 +1,14 @@
 """Pictures that come as arrays: taken as what they are, or refused; nothing is guessed from their shape or values."""
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from qkv.base.errors import DataError
 from qkv.image.decode import check_pixels
 
 
-def read_array(array: np.ndarray | Tensor, *, n_channels: int = 3) -> list[Image.Image]:
-    """Return a picture as one image of bytes, or as one image per channel of floats in [0, 1].
+def read_array(array: np.ndarray | Tensor, *, n_channels: int = 3) -> np.ndarray:
+    """Return a picture as (y, x, c), in bytes or in 32-bit floats from 0 to 1.
 
     Arrays of numpy are (y, x, c), or (y, x) where one channel is wanted; tensors of torch are (c, y, x). Both hold
     bytes, or floats from 0 to 1. Colours are in the order red, green, blue; OpenCV's are not, and no one can tell
@@ -18,7 +17,7 @@ def read_array(array: np.ndarray | Tensor, *, n_channels: int = 3) -> list[Image
     pixels = _channels_last(array, n_channels)
     check_pixels("The picture", *pixels.shape[:2])
     if pixels.dtype == np.uint8:
-        return [Image.fromarray(np.ascontiguousarray(pixels.squeeze(2) if n_channels == 1 else pixels))]
+        return np.ascontiguousarray(pixels)
     if not np.issubdtype(pixels.dtype, np.floating):
         raise DataError(f"The picture's numbers are {pixels.dtype}: give bytes (uint8), or floats from 0 to 1.")
     low, high = pixels.min(), pixels.max()
@@ -27,8 +26,7 @@ def read_array(array: np.ndarray | Tensor, *, n_channels: int = 3) -> list[Image
             f"The picture's floats run from {low:.4g} to {high:.4g}, wanted 0 to 1: divide by the largest possible "
             "value, and do not normalise; the model's own mean and std come after."
         )
-    floats = pixels.astype(np.float32)
-    return [Image.fromarray(np.ascontiguousarray(floats[:, :, i])) for i in range(n_channels)]
+    return np.ascontiguousarray(pixels, dtype=np.float32)
 
 
 def _channels_last(array: np.ndarray | Tensor, n_channels: int) -> np.ndarray:
@@ -46,9 +44,9 @@ def _channels_last(array: np.ndarray | Tensor, n_channels: int) -> np.ndarray:
         other = shape[-1] if tensor else shape[0]
         pixels = np.moveaxis(pixels, 0, 2) if tensor else pixels
         if pixels.shape[2] not in (1, 3, 4) and other in (1, 3, 4):
-            kind = "tensor" if tensor else "array of numpy"
+            kind = "a tensor" if tensor else "an array of numpy"
             mend = "picture.permute(2, 0, 1)" if tensor else "picture.transpose(1, 2, 0)"
-            raise DataError(f"The picture has shape {shape}, but a {kind} is {order}: give {mend}.")
+            raise DataError(f"The picture has shape {shape}, but {kind} is {order}: give {mend}.")
     if pixels.ndim != 3 or 0 in shape:
         raise DataError(f"The picture has shape {shape}, wanted {order}, of one picture.")
     if pixels.shape[2] != n_channels:

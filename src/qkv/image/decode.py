@@ -20,7 +20,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -117,7 +116,7 @@ def _opened(source: str | Path | bytes) -> Iterator[tuple[Image.Image, str]]:
         raise DataError(f"{name} is damaged or cut short: {why}. Copy or download it again.") from error
 
 
-def _stream(source: str | Path | bytes) -> BinaryIO:
+def _stream(source: str | Path | bytes) -> io.BytesIO | io.BufferedReader:
     if isinstance(source, bytes):
         return io.BytesIO(source)
     path = Path(source)

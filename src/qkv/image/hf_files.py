@@ -87,9 +87,7 @@ def write_hf(cfg: Preprocessing) -> dict[str, Any]:
             'same: dataclasses.replace(preprocessing, crop_rounding="down").'
         )
     kind = "BitImageProcessor" if kept else "DeiTImageProcessor" if cfg.crop else "ViTImageProcessor"
-    config = {"crop_size": dict(zip(("height", "width"), cfg.crop, strict=True))} if cfg.crop else {}
-    return config | {
-        "do_center_crop": cfg.crop is not None,
+    config: dict[str, Any] = {
         "do_normalize": True,
         "do_rescale": True,
         "do_resize": True,
@@ -98,8 +96,13 @@ def write_hf(cfg: Preprocessing) -> dict[str, Any]:
         "image_std": list(cfg.std),
         "resample": int(FILTERS[cfg.interpolation]),
         "rescale_factor": cfg.rescale,
-        "size": {"shortest_edge": cfg.size[0]} if kept else dict(zip(("height", "width"), cfg.size, strict=True)),
+        "size": {"shortest_edge": cfg.size[0]} if kept else _sides(cfg.size),
     }
+    if kept:
+        config |= {"do_center_crop": cfg.crop is not None, "do_convert_rgb": True}
+    if cfg.crop:
+        config |= {"do_center_crop": True, "crop_size": _sides(cfg.crop)}
+    return dict(sorted(config.items()))
 
 
 def _faults(config: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
@@ -127,3 +130,7 @@ def _read_size(size: Any, *, edges: bool = False) -> tuple[str, Any]:
 
 def _spread(numbers: Any, n: int) -> Any:
     return (numbers,) * n if isinstance(numbers, int | float) else numbers
+
+
+def _sides(size: tuple[int, int]) -> dict[str, int]:
+    return {"height": size[0], "width": size[1]}

@@ -77,24 +77,26 @@ class Preprocessing:
 def prepare(source: Source, cfg: Preprocessing) -> Float[Tensor, "c y x"]:
     """Return one picture as the net reads it.
 
+    Floats that must be scaled are rounded to bytes first, as all do; those of the right size stay what they are.
     Raises DataError on a file that is no sound picture, and on an array that is not what `read_array` takes.
     """
-    bands = _bands(source, cfg)
-    rows, columns = scaled_size(bands[0].height, bands[0].width, cfg)
-    check_pixels("The picture, scaled,", rows, columns)
-    box = crop_box((rows, columns), cfg)
-    cut = [band.resize((columns, rows), FILTERS[cfg.interpolation]).crop(box) for band in bands]
-    pixels = np.concatenate([np.atleast_3d(np.asarray(band)) for band in cut], axis=2)
-    levels = torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32)
-    if cut[0].mode == "F":  # bicubic scaling overshoots; bytes are clipped by themselves
-        levels = levels.clamp(0, 1) * 255
+    pixels = _read(source, cfg.n_channels)
+    rows, columns, _ = pixels.shape
+    size = scaled_size(rows, columns, cfg)
+    if size != (rows, columns):
+        pixels = _scale(pixels, size, cfg)
+    left, top, right, bottom = crop_box(size, cfg)
+    levels = 255.0 if pixels.dtype == np.float32 else 1.0
+    x = torch.from_numpy(pixels[top:bottom, left:right].astype(np.float32)).permute(2, 0, 1) * levels
     mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (cfg.mean, cfg.std))
-    return ((levels * cfg.rescale - mean) / std).contiguous()
+    return ((x * cfg.rescale - mean) / std).contiguous()
 
 
 def prepare_all(sources: Iterable[Source], cfg: Preprocessing) -> Float[Tensor, "b c y x"]:
     """Return several pictures as one batch; without a crop of one size, they must come out alike."""
     pictures = [prepare(source, cfg) for source in sources]
+    if not pictures:
+        raise DataError("There are no pictures to prepare.")
     sizes = sorted({tuple(picture.shape[1:]) for picture in pictures})
     if len(sizes) != 1:
         raise ConfigError(f"These pictures come out in {len(sizes)} sizes ({sizes[:3]}): give them one by one.")
@@ -120,13 +122,26 @@ def crop_box(size: tuple[int, int], cfg: Preprocessing) -> tuple[int, int, int, 
     return left, top, left + width, top + height
 
 
-def _bands(source: Source, cfg: Preprocessing) -> list[Image.Image]:
-    """Return the picture as one image of bytes, or as one per channel of floats in [0, 1]."""
+def _read(source: Source, n_channels: int) -> np.ndarray:
+    """Return the picture as (y, x, c), in bytes or in floats from 0 to 1."""
     if isinstance(source, np.ndarray | Tensor):
-        return read_array(source, n_channels=cfg.n_channels)
+        return read_array(source, n_channels=n_channels)
+    if isinstance(source, Image.Image):
+        check_pixels("The picture", source.height, source.width)
+        return _pixels(to_mode(source, "L" if n_channels == 1 else "RGB"))
     if isinstance(source, str | Path | bytes):
-        return [read_picture(source, n_channels=cfg.n_channels)]
-    if not isinstance(source, Image.Image):
-        raise DataError(f"A picture is a file, an array or a tensor, not a {type(source).__name__}.")
-    check_pixels("The picture", source.height, source.width)
-    return [to_mode(source, "L" if cfg.n_channels == 1 else "RGB")]
+        return _pixels(read_picture(source, n_channels=n_channels))
+    raise DataError(f"A picture is a file, an array or a tensor, not a {type(source).__name__}.")
+
+
+def _scale(pixels: np.ndarray, size: tuple[int, int], cfg: Preprocessing) -> np.ndarray:
+    check_pixels("The picture, scaled,", *size)
+    if pixels.dtype == np.float32:
+        pixels = np.rint(pixels * 255).astype(np.uint8)
+    picture = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+    return _pixels(picture.resize((size[1], size[0]), FILTERS[cfg.interpolation]))
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    pixels = np.asarray(picture)
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]

@@ -84,8 +84,9 @@ def write_timm(cfg: Preprocessing) -> dict[str, Any]:
 
 def _share(size: tuple[int, int], crop: tuple[int, int]) -> float:
     """Return the shortest number that makes this size of this crop."""
-    for digits in range(1, 17):
-        share = round(crop[0] / size[0], digits)
+    most = min(cut / side for cut, side in zip(crop, size, strict=True))
+    for digits in range(17):
+        share = math.floor(most * 10**digits) / 10**digits
         if share > 0 and all(math.floor(cut / share) == side for cut, side in zip(crop, size, strict=True)):
             return share
     raise UnsupportedError(f"timm knows one crop_pct for both sides; none makes {size} of {crop}.")
