@@ -13,7 +13,8 @@ from torch import Tensor
 import qkv
 from models.tiny import SMALL, Sentences, make_lively, sentences
 from qkv.base.errors import UnsupportedError
-from qkv.generation.search import Hypothesis, beam_search, greedy
+from qkv.generation.outputs import Hypothesis
+from qkv.generation.search import beam_search, greedy
 
 ROOM = 9
 NAMES = ("rnn-tiny", "bahdanau-tiny", "luong-tiny", "transformer-tiny", "transformer pre_norm=True")

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from qkv.base.errors import ConfigError, DataError, ShapeError
 from qkv.data.pairs import Pair, token_links
-from qkv.generation.search import Hypothesis, beam_search, greedy
+from qkv.generation.outputs import Hypothesis
+from qkv.generation.search import beam_search, greedy
 from qkv.inside.look import Seen, look
 from qkv.metrics.alignment import alignment_error_rate, strongest
 from qkv.metrics.translation import bleu, chrf, exact_match

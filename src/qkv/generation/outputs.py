@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from qkv.base.errors import UnsupportedError
 from qkv.models.family import Decoder, EncoderDecoder
@@ -36,12 +36,13 @@ class Special(NamedTuple):
 
 
 def special_tokens(net: Net, end_ids: Collection[int] | None, never: Collection[int] | None) -> Special:
-    """Take what was given; an encoder-decoder else ends as its configuration says and never writes padding."""
-    cfg = net.cfg if isinstance(net, EncoderDecoder) else None
+    """Take what was given, else what the configuration names; an encoder-decoder then never writes padding."""
+    cfg: Any = net.cfg
+    answers = isinstance(net, EncoderDecoder)
     if end_ids is None:
-        end_ids = () if cfg is None else (cfg.end_id,)
+        end_ids = (cfg.end_id,) if answers else cfg.end_ids
     if never is None:
-        never = () if cfg is None else (cfg.pad_id,)
+        never = (cfg.pad_id,) if answers else ()
     return Special(frozenset(end_ids), sorted(never))
 
 

@@ -1,7 +1,8 @@
 """Greedy and beam search over any net that writes: prompts are read once, finished ones leave the batch."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from qkv.generation.likeliest import likeliest
-from qkv.generation.outputs import Hypothesis, Net, Special, Why, check_eval, special_tokens
+from qkv.generation.outputs import Hypothesis, Net, Why, check_eval, special_tokens
 
 
 @dataclass(slots=True)
@@ -18,17 +19,18 @@ class Path:
 
     prompt: int
     room: int
+    ends: Collection[int]
     ids: list[int] = field(default_factory=list)
     totals: list[float] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     why: Why | None = None
 
-    def add(self, token: int, value: float, row: int, ends: Collection[int]) -> None:
+    def add(self, token: int, value: float, row: int) -> None:
         """Write one token, of log-probability `value`, by a row of the batch."""
         self.totals.append((self.totals[-1] if self.totals else 0.0) + value)
         self.rows.append(row)
         self.ids.append(token)
-        if token in ends:
+        if token in self.ends:
             self.why = "end"
         elif len(self.ids) == self.room:
             self.why = "room"
@@ -39,6 +41,7 @@ class Path:
         return Hypothesis(self.ids, self.totals[n - 1] / n if n else 0.0, self.rows[:n], self.why or "interrupted")
 
 
+Begin = Callable[..., tuple[Tensor, Any]]
 Choose = Callable[[Tensor, Sequence[Path]], tuple[Tensor, Tensor]]
 
 
@@ -55,11 +58,12 @@ def greedy(
     """Take the likeliest token at every step; at most `room` tokens, for all prompts or for each.
 
     ids, mask: sources of an encoder-decoder, or prompts of a decoder, padded on the left. end_ids: tokens that end an
-    output; never: tokens that none may hold. Unless given, those that an encoder-decoder's configuration names.
+    output; never: tokens that none may hold. Unless given, the ends that the net's configuration names, and padding is
+    never an answer of an encoder-decoder.
     """
     special = special_tokens(net, end_ids, never)
-    paths = [Path(i, n) for i, n in enumerate(each_room(room, ids.size(0)))]
-    walk(net, ids, mask, paths, Likeliest(special.never), special.ends)
+    paths = [Path(i, n, special.ends) for i, n in enumerate(each_room(room, ids.size(0)))]
+    walk(net, partial(net.begin, ids, mask), paths, Likeliest(special.never))
     return [path.found() for path in paths]
 
 
@@ -75,34 +79,26 @@ class Likeliest(NamedTuple):
 
 
 def walk(
-    net: Net,
-    ids: Int[Tensor, "b s"],
-    mask: Bool[Tensor, "b s"],
-    paths: Sequence[Path],
-    choose: Choose,
-    ends: Collection[int],
-    *,
-    heed: Callable[[Path], None] = lambda path: None,
-    reading: Mapping[str, Any] | None = None,
+    net: Net, begin: Begin, paths: Sequence[Path], choose: Choose, heed: Callable[[Path], None] = lambda path: None
 ) -> None:
     """Write every path, one for each prompt, to its end, a token at a time.
 
-    choose: the log-probability and the token of each row of logits. heed: told of each token; may shorten the path and
-    end it. reading: further words for `net.begin`. What an exception leaves behind is in the paths.
+    begin: `net.begin` with the prompts. choose: gives the log-probability and the token of each row of logits. heed: is
+    told of each token; may shorten the path and end it. What an exception leaves behind is in the paths.
     """
     check_eval(net)
     alive = list(paths)
-    logits, state = net.begin(ids, mask, beams=1, room=max(path.room for path in paths), **(reading or {}))
+    logits, state = begin(beams=1, room=max(path.room for path in paths))
     while True:
         values, tokens = choose(logits, alive)
         for row, (path, value, token) in enumerate(zip(alive, values.tolist(), tokens.tolist(), strict=True)):
-            path.add(token, value, row, ends)
+            path.add(token, value, row)
             heed(path)
         keep = [row for row, path in enumerate(alive) if path.why is None]
         if not keep:
             return
         if len(keep) < len(alive):
-            rows = torch.tensor(keep, device=ids.device)
+            rows = torch.tensor(keep, device=tokens.device)
             state, tokens = state.pick(rows, rows), tokens[rows]
             alive = [alive[row] for row in keep]
         logits = net.step(tokens, state)
@@ -124,6 +120,7 @@ class Beam:
     room: int
     width: int
     penalty: float
+    ends: Collection[int]
     running: list[tuple[float, _Node | None]] = field(init=False)
     finished: list[tuple[float, _Node]] = field(default_factory=list)
     ended: bool = False
@@ -132,15 +129,13 @@ class Beam:
         # all beams start alike: only the first may branch
         self.running = [(0.0 if i == 0 else -1e9, None) for i in range(self.width)]
 
-    def advance(
-        self, step: int, ends: Collection[int], offset: int, candidates: "_Candidates"
-    ) -> list[tuple[int, int]]:
+    def advance(self, step: int, offset: int, candidates: "_Candidates") -> list[tuple[int, int]]:
         """Sort the best candidates into finished and running; return the rows and tokens of the running."""
         last, chosen = step == self.room, []
         running: list[tuple[float, _Node | None]] = []
         for rank, (score, token, beam) in enumerate(candidates):
             node = _Node(token, offset + beam, self.running[beam][1])
-            if token in ends or last:
+            if token in self.ends or last:
                 if rank < self.width:
                     self.finished.append((score / step**self.penalty, node))
             elif len(running) < self.width:
@@ -152,7 +147,7 @@ class Beam:
         self.ended = last or (full and running[0][0] / step**self.penalty <= self.finished[-1][0])
         return chosen
 
-    def found(self, ends: Collection[int]) -> Hypothesis:
+    def found(self) -> Hypothesis:
         """Return the best finished output; before there is one, the likeliest unfinished one."""
         score, node = self.finished[0] if self.finished else self.running[0]
         ids, rows = [], []
@@ -162,7 +157,7 @@ class Beam:
             node = node.before
         if not self.finished:
             score /= max(len(ids), 1) ** self.penalty
-        why: Why = "interrupted" if not self.ended else "end" if ids[0] in ends else "room"
+        why: Why = "interrupted" if not self.ended else "end" if ids[0] in self.ends else "room"
         return Hypothesis(ids[::-1], score, rows[::-1], why)
 
 
@@ -189,30 +184,23 @@ def beam_search(
     in `greedy`. Sutskever et al. 2014, section 3.2; Wu et al. 2016, section 7.
     """
     special = special_tokens(net, end_ids, never)
-    every = [Beam(i, n, beams, length_penalty) for i, n in enumerate(each_room(room, ids.size(0)))]
-    walk_beams(net, ids, mask, every, special)
-    return [beam.found(special.ends) for beam in every]
+    every = [Beam(i, n, beams, length_penalty, special.ends) for i, n in enumerate(each_room(room, ids.size(0)))]
+    walk_beams(net, partial(net.begin, ids, mask), every, special.never)
+    return [beam.found() for beam in every]
 
 
-def walk_beams(
-    net: Net,
-    ids: Int[Tensor, "b s"],
-    mask: Bool[Tensor, "b s"],
-    every: Sequence[Beam],
-    special: Special,
-    *,
-    reading: Mapping[str, Any] | None = None,
-) -> None:
+def walk_beams(net: Net, begin: Begin, every: Sequence[Beam], never: Sequence[int]) -> None:
     """Write the beams of all prompts to their end, as `walk` does paths."""
     check_eval(net)
-    alive, width, device = list(every), every[0].width, ids.device
-    logits, state = net.begin(ids, mask, beams=width, room=max(beam.room for beam in every), **(reading or {}))
+    alive, width = list(every), every[0].width
+    logits, state = begin(beams=width, room=max(beam.room for beam in every))
+    n_best, device = max(2, 1 + len(every[0].ends)) * width, logits.device  # if all ends are among them, enough go on
     step = 0
     while True:
         step += 1
         scores = torch.tensor([[score for score, _ in beam.running] for beam in alive], device=device)
-        candidates = _branch(logits, scores, special)
-        chosen = [beam.advance(step, special.ends, i * width, candidates[i]) for i, beam in enumerate(alive)]
+        candidates = _branch(logits, scores, n_best, never)
+        chosen = [beam.advance(step, i * width, candidates[i]) for i, beam in enumerate(alive)]
         keep = [i for i, beam in enumerate(alive) if not beam.ended]
         if not keep:
             return
@@ -224,11 +212,12 @@ def walk_beams(
         logits = net.step(torch.tensor([token for i in keep for _, token in chosen[i]], device=device), state)
 
 
-def _branch(logits: Float[Tensor, "n v"], scores: Float[Tensor, "b k"], special: Special) -> list[_Candidates]:
-    """Return, for each prompt, the best continuations of all its beams, enough to go on if all ends are among them."""
+def _branch(
+    logits: Float[Tensor, "n v"], scores: Float[Tensor, "b k"], n_best: int, never: Sequence[int]
+) -> list[_Candidates]:
+    """Return, for each prompt, the best `n_best` continuations of all its beams."""
     b, width = scores.shape
-    n_best = max(2, 1 + len(special.ends)) * width
-    values, tokens = likeliest(logits, min(n_best, logits.size(-1)), special.never)
+    values, tokens = likeliest(logits, min(n_best, logits.size(-1)), never)
     total = (values.view(b, width, -1) + scores[..., None]).flatten(1)
     best, at = total.topk(n_best)
     beam, token = at // tokens.size(1), tokens.view(b, -1).gather(1, at)
