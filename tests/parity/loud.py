@@ -4,7 +4,9 @@ With the usual initial weights (N(0, 0.02), norms at one) a wrong activation or 
 all that is learned is drawn from N(0, 0.3), so that what is wrong is loud.
 """
 
+import copy
 import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,15 @@ def gradients(net: Any, family: Family, format: str = "hf") -> dict[str, Tensor]
     state = {name: torch.zeros_like(x) for name, x in net.state_dict().items()}
     state |= {name: x.grad for name, x in net.named_parameters() if x.grad is not None}
     return write_state(family.formats[format].rules(net.cfg), state)
+
+
+def written_gradients(reference: Any, save: Callable[[Any, Path], Path]) -> dict[str, Tensor]:
+    """Let a reference write its gradients as if they were weights: its files may have other names than its memory."""
+    twin = copy.deepcopy(reference)
+    for mine, parameter in zip(twin.parameters(), reference.parameters(), strict=True):
+        mine.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    with tempfile.TemporaryDirectory() as folder:
+        return read_safetensors(save(twin, Path(folder)))
 
 
 def streams(blocks: Sequence[nn.Module], run: Callable[[], Any]) -> tuple[Any, list[Tensor]]:
