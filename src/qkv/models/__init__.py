@@ -12,8 +12,11 @@ FAMILIES = {
     "seq2seq": "qkv.models.seq2seq",
     "transformer": "qkv.models.transformer",
     "bert": "qkv.models.bert",
+    "deberta": "qkv.models.deberta",
+    "vit": "qkv.models.vit",
     "swin": "qkv.models.swin",
     "gpt": "qkv.models.gpt",
+    "llama": "qkv.models.llama",
 }
 
 
