@@ -23,6 +23,7 @@ WIDTHS = {
     "n_decoder_layers": 2,
     "n_heads": 4,
     "n_kv_heads": 2,
+    "n_buckets": 8,
     "d_embed": 6,
     "d_encoder": 4,
     "d_decoder": 8,

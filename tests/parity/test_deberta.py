@@ -9,10 +9,13 @@ import torch
 import transformers
 from torch import Tensor
 
+from parity.loud import saved
 from parity.standard import Case, check_damage, check_fault, check_files, check_numbers
 from qkv.base import seeds
 from qkv.models.deberta import FAMILY
 from qkv.models.deberta_files import CLASSES
+from qkv.weights.files import read_safetensors
+from qkv.weights.rules import read_state
 
 T = 13
 # three heads: 12 columns a head, since the reference rounds the root of 3 * 12 to fp32 even where it computes in fp64
@@ -31,19 +34,20 @@ SHAPES: dict[str, dict[str, Any]] = {
     "positions apart": {"hidden_size": 18, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 10,
                         "position_buckets": 4, "max_relative_positions": 9, "pos_att_type": ["p2c"]},
 }  # fmt: skip
-HEADS = {"no head": (None, False), "mlm": ("mlm", False), "legacy mlm": ("mlm", True), "classify": ("classify", False),
-         "tag": ("tag", False)}  # fmt: skip
+HEADS: dict[str, tuple[str | None, bool]] = {
+    "no head": (None, False),
+    "mlm": ("mlm", False),
+    "legacy mlm": ("mlm", True),
+    "classify": ("classify", False),
+    "tag": ("tag", False),
+}
 
 
-def make_reference(head: str | None, legacy: bool, shape: str) -> Any:
+def make_reference(name: str, shape: str) -> Any:
     """Build a tiny net of transformers."""
-    given: dict[str, Any] = {
-        "vocab_size": 61,
-        "max_position_embeddings": 20,
-        "num_labels": 3,
-        "position_biased_input": False,
-    }
-    given |= {"relative_attention": True, "legacy": legacy}
+    head, legacy = HEADS[name]
+    given: dict[str, Any] = {"vocab_size": 61, "max_position_embeddings": 20, "num_labels": 3, "legacy": legacy}
+    given |= {"relative_attention": True, "position_biased_input": False}
     config = transformers.DebertaV2Config(**given | SHAPES[shape])
     return getattr(transformers, CLASSES[head])(config)
 
@@ -73,7 +77,7 @@ def case(head: str, shape: str = "three heads", side: str = "right") -> Case:
     mask = inputs(side)[1]
     return Case(
         family=FAMILY,
-        make=lambda: make_reference(*HEADS[head], shape),
+        make=lambda: make_reference(head, shape),
         mine=partial(run_mine, side),
         theirs=partial(run_theirs, side),
         real=lambda state: state[mask],
@@ -134,3 +138,30 @@ FAULTS = {
 @pytest.mark.parametrize(("shape", "fault"), FAULTS.values(), ids=FAULTS)
 def test_faults_of_its_own_are_found(shape, fault, tmp_path):
     check_fault(case("no head", shape), tmp_path, lambda cfg: replace(cfg, **fault))
+
+
+def test_what_published_files_hold_besides_is_known(tmp_path):
+    """Those of v3 hold what is left of training, and name the masked head as older ones of transformers do not."""
+    one = case("mlm")
+    public, today = FAMILY.formats["hf"], read_safetensors(saved(one.reference(), tmp_path))
+    cfg = public.fit(public.read_config(one.reference().config.to_dict()), today.keys())
+    table = today["deberta.embeddings.word_embeddings.weight"]
+    more = {"deberta.embeddings.word_embeddings._weight": torch.zeros_like(table)}
+    more |= {f"deberta.embeddings.position_embeddings.{name}": torch.zeros(20, 36) for name in ("weight", "_weight")}
+    more |= {f"mask_predictions.{part}.bias": torch.zeros(36) for part in ("dense", "LayerNorm", "classifier")}
+    with torch.device("meta"):
+        like = FAMILY.net(cfg).state_dict()
+    plain, full = (read_state(public.rules(cfg), x, like, aliases=public.aliases(cfg)) for x in (today, today | more))
+    assert all(torch.equal(plain[key], full[key]) for key in like)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_the_head_is_what_the_file_holds(legacy, tmp_path):
+    """A published config.json says nothing of its masked head."""
+    one = case("legacy mlm" if legacy else "mlm")
+    public, names = FAMILY.formats["hf"], read_safetensors(saved(one.reference(), tmp_path)).keys()
+    told = one.reference().config.to_dict() | {"architectures": None}
+    del told["legacy"]
+    cfg = public.fit(public.read_config(told), names)
+    assert (cfg.head, cfg.legacy_head) == ("mlm", legacy)
+    assert public.fit(replace(cfg, head="mlm"), {"encoder.LayerNorm.weight"}).head is None

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from qkv.base.config import check_ranges, from_dict
 from qkv.base.errors import ConfigError, ShapeError
-from qkv.models.bert import first_of, maps
+from qkv.models.bert import first_of
 from qkv.models.deberta_files import aliases, fit, from_hf, rules, to_hf
-from qkv.models.family import Encoder, Family, Format, Published
+from qkv.models.family import Encoder, Family, Format, MapSpec, Published
 from qkv.nn.attention import Attend, Attention
 from qkv.nn.block import Block, Stack
 from qkv.nn.heads import LabelHead, MaskedHead
@@ -86,12 +86,17 @@ class Config:
         """From where on distances are one."""
         return self.max_len if self.max_distance is None else self.max_distance
 
+    @property
+    def n_rows(self) -> int:
+        """How many rows the distances of one sign have."""
+        return self.n_buckets or self.furthest
+
 
 class DisentangledAttention(Attention):
     """Attention that also scores how far a key stands from a query: He et al. 2021, section 3.1, eq. 4.
 
-    To q·k come q·k' and k·q', with k' and q' projected from the embedded distance of the two; all is divided by the
-    root of d times the number of terms.
+    To q·k come q·k' and k·q', with k' and q' projected from the embedded distance of the two, by the layers of tokens
+    if `shared`; all is divided by the root of d times the number of terms.
     """
 
     def __init__(
@@ -106,42 +111,27 @@ class DisentangledAttention(Attention):
         dropout_attention: float,
     ) -> None:
         super().__init__(d_model, n_heads)
-        self.content_to_position, self.position_to_content, self.shared = (
-            content_to_position,
-            position_to_content,
-            shared,
-        )
+        self.content_to_position, self.position_to_content = content_to_position, position_to_content
         self.scale = (self.d_head * (1 + content_to_position + position_to_content)) ** -0.5
         self.attend = Attend(self.scale, dropout_attention)
         self.drop = nn.Dropout(dropout)
-        if content_to_position and not shared:
-            self.position_key = Linear(d_model, d_model)
-        if position_to_content and not shared:
-            self.position_query = Linear(d_model, d_model)
+        if not shared:
+            self.position = Linear(d_model, d_model * (content_to_position + position_to_content))
 
     def see(self, q: Float[Tensor, "b h t d"], k: Float[Tensor, "n g s d"], where: Where) -> Where:
         """Return `where` with the scores of distances as its bias, the mask inside."""
         if where.relative is None or where.lengths is not None:
             raise ShapeError("Disentangled attention reads `where.relative`, the embedded distances, and no `lengths`.")
-        queries, keys = self._project(self.drop(where.relative)[None])
-        scores = []
-        if self.content_to_position:
-            scores.append(by_key(q @ (keys.flip(2) * self.scale).mT))
-        if self.position_to_content:
-            scores.append(by_key(k @ (queries * self.scale).mT).mT)
+        project = self.position if hasattr(self, "position") else self.qkv
+        parts = project(self.drop(where.relative)[None]).split(self.sizes[0], -1)
+        # with the tokens' layers come queries, keys and values; with their own, queries and keys, or the one there is
+        queries, keys = (self._heads(part) * self.scale for part in (parts[0], parts[:2][-1]))
+        scores = [by_key(q @ keys.flip(2).mT)] if self.content_to_position else []
+        scores += [by_key(k @ queries.mT).mT] if self.position_to_content else []
         bias = reduce(torch.add, scores)
         if where.mask is not None:
-            bias = bias.masked_fill(~where.mask, float("-inf"))
+            bias = bias.masked_fill_(~where.mask, float("-inf"))
         return where._replace(mask=None, bias=bias)
-
-    def _project(self, distances: Float[Tensor, "1 w m"]) -> tuple[Tensor, Tensor]:
-        """Return queries and keys (1, h, w, d) of distances; those that no score reads are left as they came."""
-        if self.shared:
-            queries, keys, _ = self.qkv(distances).split(self.sizes, -1)
-        else:
-            queries = self.position_query(distances) if self.position_to_content else distances
-            keys = self.position_key(distances) if self.content_to_position else distances
-        return self._heads(queries), self._heads(keys)
 
 
 class ConvBlock(Block):
@@ -178,18 +168,16 @@ class Deberta(Encoder):
         super().__init__()
         self.cfg, d = cfg, cfg.d_model
         self.token = TokenTable(cfg.vocab_size, d, padding_idx=cfg.pad_id)
-        self.relative = nn.Embedding(2 * (cfg.n_buckets or cfg.furthest), d)
+        self.relative = nn.Embedding(2 * cfg.n_rows, d)
         if cfg.norm_relative:
             self.norm_relative = nn.LayerNorm(d, eps=cfg.eps)
         self.norm, self.drop = nn.LayerNorm(d, eps=cfg.eps), nn.Dropout(cfg.dropout)
         self.stack = Stack([self._block(conv=cfg.conv_width is not None and i == 0) for i in range(cfg.n_layers)])
         if cfg.head == "mlm":
             self.head = MaskedHead(d, cfg.vocab_size, cfg.act, cfg.eps)
-        elif cfg.head == "classify":
-            dropout = cfg.dropout if cfg.dropout_head is None else cfg.dropout_head
-            self.head = LabelHead(d, cfg.n_labels, act="gelu", dropout=dropout)
-        elif cfg.head == "tag":
-            self.head = LabelHead(d, cfg.n_labels, dropout=cfg.dropout)
+        elif cfg.head:
+            act, dropout = ("gelu", cfg.dropout_head) if cfg.head == "classify" else (None, None)
+            self.head = LabelHead(d, cfg.n_labels, act=act, dropout=cfg.dropout if dropout is None else dropout)
         self._draw_weights()
 
     def _block(self, *, conv: bool) -> Block:
@@ -231,7 +219,7 @@ class Deberta(Encoder):
 
     def distances(self, t: int, device: torch.device | None = None) -> Float[Tensor, "w m"]:
         """Return the embedded distances from -t to t, query less key; beyond the table's ends its last rows serve."""
-        at, n = torch.arange(-t, t + 1, device=device), self.relative.num_embeddings // 2
+        at, n = torch.arange(-t, t + 1, device=device), self.cfg.n_rows
         if self.cfg.n_buckets:
             at = log_buckets(at, self.cfg.n_buckets, self.cfg.furthest)
         x = self.relative((at + n).clamp(0, 2 * n - 1))
@@ -256,6 +244,11 @@ class Deberta(Encoder):
         if self.cfg.head == "mlm":
             return self.head(x, self.token.logits)
         return self.head(x) if self.cfg.head else x
+
+
+def maps(cfg: Config) -> tuple[MapSpec, ...]:
+    """Return the attention maps of one pass, in call order."""
+    return tuple(MapSpec(i, "self", "text", "text", cfg.n_heads) for i in range(cfg.n_layers))
 
 
 _BASE = Config()

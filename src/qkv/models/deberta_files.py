@@ -140,10 +140,6 @@ def rules(cfg: Any) -> list[Rule]:
     if cfg.conv_width is not None:
         pairs |= {f"{body}encoder.conv.conv": "stack.blocks.0.conv"}
         pairs |= {f"{body}encoder.conv.LayerNorm": "stack.blocks.0.norm_conv"}
-    if cfg.content_to_position and not cfg.shared:
-        pairs[f"{theirs}.attention.self.pos_key_proj"] = f"{ours}.attention.position_key"
-    if cfg.position_to_content and not cfg.shared:
-        pairs[f"{theirs}.attention.self.pos_query_proj"] = f"{ours}.attention.position_query"
     if cfg.head == "mlm":
         dense, norm, bias = _MASKED[cfg.legacy_head]
         pairs |= {dense: "head.dense", norm: "head.norm"}
@@ -151,12 +147,19 @@ def rules(cfg: Any) -> list[Rule]:
     if cfg.head in ("classify", "tag"):
         pairs |= {"pooler.dense": "head.dense"} if cfg.head == "classify" else {}
         pairs["classifier"] = "head.out"
-    both, qkv = ("weight", "bias"), ("query_proj", "key_proj", "value_proj")
+    joined = {"qkv": ["query_proj", "key_proj", "value_proj"]}
+    if not cfg.shared:
+        queries, keys = ["pos_query_proj"] * cfg.position_to_content, ["pos_key_proj"] * cfg.content_to_position
+        joined["position"] = queries + keys
+    both = ("weight", "bias")
     return [
         *(same(name, part) for name, part in single.items()),
         *(same(f"{name}.{kind}", f"{part}.{kind}") for name, part in pairs.items() for kind in both),
         *(
-            join([f"{theirs}.attention.self.{x}.{kind}" for x in qkv], f"{ours}.attention.qkv.{kind}", 0, (d, d, d))
+            join(
+                [f"{theirs}.attention.self.{x}.{kind}" for x in xs], f"{ours}.attention.{part}.{kind}", 0, [d] * len(xs)
+            )
+            for part, xs in joined.items()
             for kind in both
         ),
     ]
