@@ -220,6 +220,6 @@ def test_a_panic_of_the_library_is_a_data_error(tmp_path, monkeypatch, capfd):
     crafted = json.loads(library.to_str())
     crafted["truncation"]["stride"] = 5
     (tmp_path / "tokenizer.json").write_text(json.dumps(crafted))
-    monkeypatch.setattr("qkv.text.tokenizer._check_file", lambda data: None)
+    monkeypatch.setattr("qkv.text.tokenizer._fault", lambda data: "")
     with pytest.raises(DataError, match="PanicException: `stride` must be strictly less"):
         Tokenizer.load(tmp_path)

@@ -9,21 +9,21 @@ and a language that a multilingual model does not know raises.
 SentencePiece: Kudo and Richardson 2018, https://aclanthology.org/D18-2012/. It comes with `qkv[sentencepiece]`.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from qkv.base import files
-from qkv.base.errors import DataError, ShapeError, UnsupportedError, nearest
+from qkv.base.errors import DataError, UnsupportedError, nearest
+from qkv.text.checks import checked_ids, read_json
 from qkv.text.tokenizer import Encoded
 
 LANGUAGE = re.compile(r">>[^<>\s]+<<")
 NEEDED = ("source.spm", "target.spm", "vocab.json")
 KEPT = ("target_vocab.json", "tokenizer_config.json", "special_tokens_map.json")
 SPECIAL = {"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "<pad>"}
-# What "clean_up_tokenization_spaces" takes back; the order matters.
+# What `tidy` takes back; the order matters.
 CLEANED = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")
 
 
@@ -75,18 +75,10 @@ class SentencePieceTokenizer:
 
         Raises ShapeError for an id outside the vocabulary.
         """
-        ids = list(ids)
-        for place, i in enumerate(ids):
-            if not 0 <= i < self.vocab_size:
-                raise ShapeError(
-                    f"Token id {i} at [{place}] is outside the vocabulary ({self.vocab_size:,} tokens). "
-                    "Is this tokenizer for another model?"
-                )
+        ids = checked_ids(ids, self.vocab_size)
         pieces = [self._pieces[i] for i in ids if i not in (self.pad_id, self.eos_id, self.unk_id)]
         text = self._decoder.DecodePieces(pieces).replace("▁", " ").strip()
-        for spaced in CLEANED if self._clean else ():
-            text = text.replace(spaced, spaced.strip())
-        return text
+        return tidy(text) if self._clean else text
 
     def pieces(self, text: str) -> list[str]:
         """Return the characters each token of a string stands for, to be shown; leading spaces are left out."""
@@ -156,6 +148,13 @@ def save_marian(folder: str | Path, source: object, target: object) -> None:
         files.write_bytes(Path(folder) / name, data)
 
 
+def tidy(text: str) -> str:
+    """Take back the spaces before signs, as transformers does where "clean_up_tokenization_spaces" asks for it."""
+    for spaced in CLEANED:
+        text = text.replace(spaced, spaced.strip())
+    return text
+
+
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     """Leave a token's leading space out of its span, unless it has nothing else."""
     return end - len(text[start:end].lstrip()) if text[start:end].strip() else start, end
@@ -165,21 +164,11 @@ def _plain(token: Any) -> str:
     return str(token["content"] if isinstance(token, dict) else token)
 
 
-def _json(path: Path, data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON: {error}. Download it again.") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path} holds a {type(value).__name__}, wanted an object.")
-    return value
-
-
 def _settings(folder: Path, content: Mapping[str, bytes]) -> dict[str, Any]:
     """Return the tokenizer's settings; what would change its ids in a way unknown here raises."""
     settings: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        settings |= _json(folder / name, content.get(name, b"{}"))
+        settings |= read_json(folder / name, content.get(name, b"{}"))
     added = [_plain(token) for token in (settings.get("added_tokens_decoder") or {}).values()]
     for key in ("additional_special_tokens", "extra_special_tokens"):
         added += [_plain(token) for token in settings.get(key) or ()]
@@ -195,7 +184,7 @@ def _settings(folder: Path, content: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def _vocabulary(path: Path, data: bytes, special: Iterable[str]) -> dict[str, int]:
-    vocabulary = _json(path, data)
+    vocabulary = read_json(path, data)
     if sorted(i for i in vocabulary.values() if type(i) is int) != list(range(len(vocabulary))):
         raise DataError(f"{path}: its ids must be the numbers from 0 to {len(vocabulary) - 1}, each once.")
     absent = [token for token in special if token not in vocabulary]

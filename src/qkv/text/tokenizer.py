@@ -7,7 +7,7 @@ second space, a no-break space, a line end) is a token of its own. Words begin a
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,7 +16,8 @@ from tokenizers import Encoding, Regex, decoders, models, normalizers, pre_token
 from tokenizers import Tokenizer as Library
 
 from qkv.base import files
-from qkv.base.errors import ConfigError, DataError, ShapeError, nearest
+from qkv.base.errors import ConfigError, DataError, nearest
+from qkv.text.checks import check_unicode, checked_ids, checked_texts, guarded
 
 Kind = Literal["words", "chars", "bpe"]
 
@@ -61,7 +62,7 @@ class Tokenizer:
 
         Raises DataError for a string that is no Unicode text (half of a surrogate pair).
         """
-        _check_unicode(text)
+        check_unicode(text)
         encoding = self._library.encode(text, add_special_tokens=False)
         spans = [(start + (end - start > 1 and text[start] == " "), end) for start, end in encoding.offsets]
         if self._library.normalizer is not None and _begins_with_added_space(encoding):
@@ -73,14 +74,7 @@ class Tokenizer:
 
         Raises ShapeError for an id outside the vocabulary.
         """
-        ids = list(ids)
-        wrong = [(place, i) for place, i in enumerate(ids) if not 0 <= i < self.vocab_size]
-        if wrong:
-            place, i = wrong[0]
-            raise ShapeError(
-                f"Token id {i} at [{place}] is outside the vocabulary ({self.vocab_size:,} tokens). "
-                "Is this tokenizer for another model?"
-            )
+        ids = checked_ids(ids, self.vocab_size)
         return self._library.decode([i for i in ids if i not in (PAD, BOS, EOS)], skip_special_tokens=False)
 
     def pieces(self, text: str) -> list[str]:
@@ -98,16 +92,13 @@ class Tokenizer:
         file = path / "tokenizer.json" if path.is_dir() else path
         if not file.is_file():
             raise DataError(f"No tokenizer at {path}: looked for {file}.")
-        try:
+        complaint = f"{file} is no tokenizer that can be used"
+        with guarded(complaint):
             data = json.loads(file.read_bytes())
-            _check_file(data)
+            if fault := _fault(data):
+                raise DataError(f"{complaint}: {fault}")
             tokenizer = cls(Library.from_str(json.dumps(data)))
             tokenizer.encode("a \u0001☃")  # a vocabulary without the unknown token shows only now
-        except BaseException as error:
-            # What Rust cannot go on from is raised as PanicException, which is no Exception and cannot be imported.
-            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-                raise DataError(f"{file} is no tokenizer that can be used: {_reason(error)}") from error
-            raise
         return tokenizer
 
     def __reduce__(self) -> tuple:  # the library forgets `encode_special_tokens` when it travels to another process
@@ -136,7 +127,7 @@ def train_tokenizer(kind: Kind, texts: Iterable[str], vocab_size: int = 8000) ->
         library = Library(models.WordLevel(unk_token=SPECIAL[UNK]))
         trainer = trainers.WordLevelTrainer(**settings)
     _cut_losslessly(library, kind)
-    library.train_from_iterator(_checked(texts), trainer)
+    library.train_from_iterator(checked_texts(texts), trainer)
     if library.get_vocab_size() == len(SPECIAL):
         raise DataError("There is no text to learn a tokenizer from: every string is empty.")
     return Tokenizer(library)
@@ -164,42 +155,18 @@ def _begins_with_added_space(encoding: Encoding) -> bool:
     return encoding.tokens[:1] == ["Ġ"] or (encoding.word_ids[:2] == [0, 1] and encoding.offsets[1][0] == 0)
 
 
-def _checked(texts: Iterable[str]) -> Iterator[str]:
-    if isinstance(texts, str):
-        raise DataError("A tokenizer learns from a list of strings, not from one string: give [text].")
-    for text in texts:
-        _check_unicode(text)
-        yield text
-
-
-def _check_unicode(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = text[error.start]
-        raise DataError(f"Character {error.start} of {text[:40]!r} is half a character ({half!r}): no text.") from error
-
-
-def _check_file(data: object) -> None:
-    """Refuse a tokenizer.json that would not keep this module's promises; load adds the file's name."""
+def _fault(data: object) -> str:
+    """Say why a tokenizer.json would not keep this module's promises; an empty string if it does."""
     if not isinstance(data, dict):
-        raise DataError("it is JSON, but no object.")
+        return "it is JSON, but no object."
     for key in ("truncation", "padding"):
         if data.get(key) is not None:
-            raise DataError(
-                f"its {key} is {json.dumps(data[key])[:120]}; it must be null, for text is never cut silently."
-            )
+            return f"its {key} is {json.dumps(data[key])[:120]}; it must be null, for text is never cut silently."
     tokens = {token.get("content"): token.get("id") for token in data.get("added_tokens", [])}
     for i, name in enumerate(SPECIAL):
         if tokens.get(name) != i:
-            raise DataError(f'its special token "{name}" must have id {i}, not {tokens.get(name)}.')
+            return f'its special token "{name}" must have id {i}, not {tokens.get(name)}.'
     vocabulary = data["model"]["vocab"] | tokens
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
-        raise DataError(f"the ids of its {len(vocabulary):,} tokens do not run from 0 without gap or repetition.")
-
-
-def _reason(error: BaseException) -> str:
-    """Say in one line why a file was refused."""
-    if isinstance(error, DataError):
-        return str(error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return f"the ids of its {len(vocabulary):,} tokens do not run from 0 without gap or repetition."
+    return ""
