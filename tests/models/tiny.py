@@ -143,7 +143,9 @@ def n_tokens(small: Small, batch: Any) -> dict[str, int]:
     """Return the number of tokens of each stream."""
     if isinstance(batch, Sentences):
         return {"source": batch.source.size(1), "target": batch.target.size(1)}
-    return {"text": batch.ids.size(1)} if isinstance(batch, Texts) else {}
+    if isinstance(batch, Texts):
+        return {"text": batch.ids.size(1)}
+    return {"picture": make(small).encode(batch.pictures).size(1)}
 
 
 def outputs(net: Any, batch: Any) -> list[Tensor]:

@@ -35,14 +35,14 @@ from qkv.ops.resize import resize_table
 class Config:
     """One encoder of pictures.
 
-    picture_size: height and width in pixels that positions are for; `patch` is the side of a patch. n_class: tokens that
-    stand for the whole picture; DeiT has two, for the labels and for its teacher's. n_registers: tokens that nothing
-    reads. place_class: class tokens have positions, as patches do; registers never. antialias: how positions are resized.
-    layer_scale: the first value of a factor on what each sublayer adds, if there is one. mask_token: the file has the
-    vector of a hidden patch, which no pass here reads. pooler: a layer over the first token. reads: what the head reads,
-    the first token, the mean of the patches, both, or "each" class token by a head of its own. norm_late: the last norm
-    falls on what is read, not on all states. dropout_path: stochastic depth of the last layer, rising from none in the
-    first. layout: whose transformers files hold it.
+    picture_size: height and width in pixels that positions are for; `patch` is the side of a patch. n_class: tokens
+    that stand for the whole picture; DeiT has two, for the labels and for its teacher's. n_registers: tokens that
+    nothing reads. place_class: class tokens have positions, as patches do; registers never. antialias: how positions
+    are resized. layer_scale: the first value of a factor on what each sublayer adds, if there is one. mask_token: the
+    file has the vector of a hidden patch, which no pass here reads. pooler: a layer over the first token. reads: what
+    the head reads, the first token, the mean of the patches, both, or "each" class token by a head of its own.
+    norm_late: the last norm falls on what is read, not on all states. dropout_path: stochastic depth of the last
+    layer, rising from none in the first. layout: whose transformers files hold it.
     """
 
     picture_size: tuple[int, int] = (224, 224)
