@@ -14,8 +14,9 @@ from qkv.training.loop import Began, Noticed, Saved, Stepped, Validated
 from qkv.training.optim import learning_rate
 from qkv.training.recipe import Recipe
 from qkv.training.signals import Stopped
+from training.comparing import break_after, log_of, same_net, state_of, steps_of
 from training.crash.states import equal, same_bits
-from training.small_training import RECIPE, break_after, log_of, make_training, same_net, state_of, steps_of
+from training.small_training import RECIPE, make_training
 
 SIZES = ("bahdanau-tiny", "transformer-tiny")
 ALL_IN_USE: dict[str, Any] = {"ema": 0.9, "patience": 4, "accumulate": 2}

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from qkv.training.loop import DivergedError, Noticed, Stepped
+from training.comparing import break_after, log_of, same_net, state_of, steps_of
 from training.crash.states import equal
-from training.small_training import break_after, log_of, make_training, same_net, state_of, steps_of
+from training.small_training import make_training
 
 SIZES = ("bahdanau-tiny", "transformer-tiny")
 

@@ -25,16 +25,21 @@ def read_lines(path: Path) -> list[bytes]:
     Lines end at "\n" or "\r\n" and nowhere else: U+2028 or U+0085 inside a text do not shift one file against another.
     A folder, or a missing, empty, binary or damaged file raises DataError.
     """
-    data = _read(path).removeprefix(_BOM)
+    return cut_lines(_read(path), str(path))
+
+
+def cut_lines(data: bytes, name: str) -> list[bytes]:
+    """Return the lines of what was read from a file or from stdin, under the same rules."""
+    data = data.removeprefix(_BOM)
     if not data:
-        raise DataError(f"{path} is empty.")
+        raise DataError(f"{name} is empty.")
     start = data[:64].lower()
     for sign, what in _NO_TEXT.items():
         if start.startswith(sign.lower()):
-            raise DataError(f"{path} is {what}.")
+            raise DataError(f"{name} is {what}.")
     zero = data.find(b"\0")
     if zero >= 0:
-        raise DataError(f"{path} is binary, not text: byte {zero + 1:,} is zero.")
+        raise DataError(f"{name} is binary, not text: byte {zero + 1:,} is zero.")
     return [line.removesuffix(b"\r") for line in data.removesuffix(b"\n").split(b"\n")]
 
 

@@ -5,6 +5,7 @@ import json
 from qkv.base.errors import DataError
 from qkv.data.lines import decode_line, show
 from qkv.data.pairs import Link, Pair
+from qkv.data.rows import check_text, parse_json
 
 
 def parse_sides(source: bytes, target: bytes) -> Pair:
@@ -39,19 +40,11 @@ def render_columns(pair: Pair) -> str:
 def parse_object(line: bytes) -> Pair:
     """Return the pair of a line of JSONL: an object with source, target and at most links."""
     text = decode_line(line)
-    try:
-        data = json.loads(text, object_pairs_hook=_no_key_twice)
-    except json.JSONDecodeError as error:
-        raise DataError(f"no JSON ({error.msg} at character {error.pos + 1}): {show(text)}") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets thousands deep
-        raise DataError(f"no JSON that can be read ({error}): {show(text)}") from error
-    if not isinstance(data, dict):
-        raise DataError(f"no object with source and target: {show(text)}")
+    data = parse_json(text, "source and target")
     if not {"source", "target"} <= data.keys() <= {"source", "target", "links"}:
         raise DataError(f"keys {', '.join(data) or 'none'} instead of source, target and at most links: {show(text)}")
     for side in ("source", "target"):
-        if not isinstance(data[side], str):
-            raise DataError(f"{side} is no string: {show(json.dumps(data[side]))}")
+        check_text(side, data[side])
     return check_pair(Pair(data["source"], data["target"], _parse_links(data["links"]) if "links" in data else None))
 
 
@@ -69,21 +62,11 @@ def check_pair(pair: Pair) -> Pair:
         ("source", pair.source, [link.source for link in pair.links or ()]),
         ("target", pair.target, [link.target for link in pair.links or ()]),
     ):
-        if not text.strip():
-            raise DataError(f"{name} is empty" + (f" (white space: {show(text)})" if text else ""))
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-            raise DataError(f"{name} holds half a character: {show(text)}")
+        check_text(name, text)
         for start, end in spans:
             if not 0 <= start < end <= len(text):
                 raise DataError(f"a link of the {name}, [{start}, {end}], is outside its {len(text)} characters")
     return pair
-
-
-def _no_key_twice(items: list[tuple[str, object]]) -> dict[str, object]:
-    data = dict(items)
-    if len(data) < len(items):
-        raise DataError(f"a key stands twice in one object: {', '.join(key for key, _ in items)}")
-    return data
 
 
 def _parse_links(links: object) -> tuple[Link, ...]:

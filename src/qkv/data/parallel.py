@@ -16,7 +16,6 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -25,20 +24,11 @@ from qkv.base.errors import DataError, UnsupportedError
 from qkv.data.lines import read_lines
 from qkv.data.pair_rows import check_pair, parse_columns, parse_object, parse_sides, render_columns, render_object
 from qkv.data.pairs import Pair
-
-OnBad = Literal["raise", "skip"]
+from qkv.data.rows import Dropped, OnBad, Rows, count, listed, parse_rows, told_dropped
 
 _FORMS = 'use .tsv, .jsonl, .src beside .tgt, or two files as "train.en,train.fr"; each may end in .gz'
-_SHOWN = 5
 _LOPSIDED = math.log(3)
 _SLACK = 10  # characters added to both sides before lengths are compared, so that short strings may differ
-
-
-class Dropped(NamedTuple):
-    """A row that was left out, and why; lines count from 1."""
-
-    line: int
-    why: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,18 +49,14 @@ class Report:
     @property
     def warnings(self) -> list[str]:
         """One sentence for each kind of oddity."""
-        told = []
-        if self.dropped:
-            line, why = self.dropped[0]
-            told.append(f"{_count(len(self.dropped), 'row')} left out; the first is line {line}: {why}")
+        told = told_dropped(self.dropped)
         for lines, what in (
             (self.identical, "with source and target equal"),
             (self.repeated, "the same as one further up"),
             (self.lopsided, "with one side much longer than the other; cut off, or shifted?"),
         ):
             if lines:
-                shown = ", ".join(map(str, lines[:_SHOWN])) + (", …" if len(lines) > _SHOWN else "")
-                told.append(f"{_count(len(lines), 'pair')} {what} ({'line' if len(lines) == 1 else 'lines'} {shown})")
+                told.append(f"{count(len(lines), 'pair')} {what} {listed(lines)}")
         return told
 
 
@@ -86,16 +72,9 @@ def read_pairs(path: str | Path, *, on_bad: OnBad = "raise") -> tuple[list[Pair]
     name = " + ".join(file.name for file in paths)
     if len(columns) == 2:
         _check_equal_length(paths, columns)
-    pairs, lines, bad = [], [], []
-    for line, row in enumerate(zip(*columns, strict=True), 1):
-        try:
-            pairs.append(parse(*row))
-            lines.append(line)
-        except DataError as error:
-            bad.append(Dropped(line, str(error)))
-    if bad and (on_bad == "raise" or not pairs):
-        raise DataError(_refusal(" + ".join(map(str, paths)), bad, len(columns[0]), skippable=bool(pairs)))
-    return pairs, _report(name, len(columns[0]), pairs, lines, bad)
+    numbered = enumerate(zip(*columns, strict=True), 1)
+    rows = parse_rows(" + ".join(map(str, paths)), numbered, lambda row: parse(*row), on_bad)
+    return rows.values, _report(name, rows)
 
 
 def write_pairs(path: str | Path, pairs: Iterable[Pair]) -> None:
@@ -136,20 +115,13 @@ def _recognise(path: str) -> tuple[list[Path], Callable[..., Pair]]:
     return [file], parse_columns if suffix == ".tsv" else parse_object
 
 
-def _refusal(name: str, bad: Sequence[Dropped], rows: int, skippable: bool) -> str:
-    advice = "mend them" + (", or leave them out with --on-bad skip" if skippable else "")
-    shown = [f"  line {line:,}: {why}" for line, why in bad[:_SHOWN]]
-    more = [f"  and {len(bad) - _SHOWN:,} more"] if len(bad) > _SHOWN else []
-    return "\n".join([f"{name}: {len(bad):,} of {_count(rows, 'row')} cannot be used; {advice}:", *shown, *more])
-
-
 def _check_equal_length(paths: Sequence[Path], columns: Sequence[Sequence[bytes]]) -> None:
     source, target = map(len, columns)
     if source == target:
         return
     longer, shorter = (columns[0], columns[1]) if source > target else (columns[1], columns[0])
     raise DataError(
-        f"{paths[0]} {_count(source, 'line')}, {paths[1]} {target:,}: "
+        f"{paths[0]} {count(source, 'line')}, {paths[1]} {target:,}: "
         f"first suspicious pair at {_shift(longer, shorter):,}. "
         "Look there for a line that is missing or broken in two; --on-bad skip cannot mend this."
     )
@@ -171,7 +143,8 @@ def _shift(longer: Sequence[bytes], shorter: Sequence[bytes]) -> int:
     return int(np.argmin(before + after[-1] - after)) + 1
 
 
-def _report(name: str, rows: int, pairs: Sequence[Pair], lines: Sequence[int], bad: Sequence[Dropped]) -> Report:
+def _report(name: str, rows: Rows[Pair]) -> Report:
+    pairs, lines = rows.values, rows.lines
     first: dict[tuple[str, str], int] = {}
     for line, pair in zip(lines, pairs, strict=True):
         first.setdefault((pair.source, pair.target), line)
@@ -180,15 +153,11 @@ def _report(name: str, rows: int, pairs: Sequence[Pair], lines: Sequence[int], b
     odd = np.abs(ratios - np.median(ratios)) > _LOPSIDED
     return Report(
         name=name,
-        rows=rows,
-        dropped=tuple(bad),
+        rows=len(pairs) + len(rows.dropped),
+        dropped=rows.dropped,
         identical=tuple(line for line, pair in zip(lines, pairs, strict=True) if pair.source == pair.target),
         repeated=tuple(
             line for line, pair in zip(lines, pairs, strict=True) if first[pair.source, pair.target] != line
         ),
         lopsided=tuple(np.array(lines)[odd].tolist()),
     )
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")

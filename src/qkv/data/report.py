@@ -20,7 +20,7 @@ _MANY_UNKNOWN = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How long one side is: half of the pairs, 90 and 99 of a hundred are at most so long; and the longest."""
+    """How long texts, or one side of pairs, are: half, 90 and 99 of a hundred are at most so long; and the longest."""
 
     p50: int
     p90: int
@@ -114,8 +114,8 @@ def check_pairs(
         dropped=len(reading.dropped) if reading else 0,
         repeated=len(pairs) - len({(pair.source, pair.target) for pair in pairs}),
         unit=unit,
-        source=_lengths(n_source),
-        target=_lengths(n_target),
+        source=lengths_of(n_source),
+        target=lengths_of(n_target),
         limit=limit,
         too_long=too_long,
         overlaps=overlaps,
@@ -141,7 +141,7 @@ def screen(report: CheckReport) -> Group:
             tables[-1].add_row(Text(overlap.split), *(f"{n:,}" for n in counts))
     examples = Table(f"source, in {report.unit}", f"target, in {report.unit}", show_lines=True)
     for example in report.examples:
-        examples.add_row(_row(example.source), _row(example.target))
+        examples.add_row(show_pieces(example.source), show_pieces(example.target))
     return Group(*tables, examples, *(Text(f"! {warning}", style="yellow") for warning in report.warnings))
 
 
@@ -164,7 +164,8 @@ def _measure(texts: Sequence[str], tokenizer: Tokenizer | None) -> tuple[np.ndar
     return counts, sum(row.count(UNK) for row in ids) / int(counts.sum())
 
 
-def _lengths(counts: np.ndarray) -> Lengths:
+def lengths_of(counts: Sequence[int] | np.ndarray) -> Lengths:
+    """Return how long half, 90 and 99 of a hundred are at most, and the longest."""
     return Lengths(*(int(n) for n in np.percentile(counts, (50, 90, 99, 100), method="inverted_cdf")))
 
 
@@ -175,7 +176,7 @@ def _overlap(pairs: Sequence[Pair], split: str, other: Sequence[Pair]) -> Overla
     return Overlap(split, len(other), same, sum(pair.source in sources for pair in other))
 
 
-def _row(pieces: Sequence[str]) -> Text:
+def show_pieces(pieces: Sequence[str]) -> Text:
     """Return tokens side by side, parted by strokes, with invisible characters spelled out."""
     seen = ["␣" if piece in ("", " ") else repr(piece)[1:-1] for piece in pieces]
     return Text(" | ", style="dim").join(Text(piece) for piece in seen)

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from qkv.data.sampler import Sampler
 
+JUDGED = "judged"
+
 
 class Loss(NamedTuple):
     """Sums over the units of a batch, in nats: the trained loss, the plain cross-entropy, and how many units."""
@@ -43,7 +45,10 @@ class Objective(Protocol):
         ...
 
     def vary(self, example: Any, *name: int | str) -> Any:
-        """Return an example as it is seen this once; what is drawn depends only on the name: (seed, epoch, number)."""
+        """Return an example as it is seen this once; what is drawn depends only on the name.
+
+        name: seed, epoch and number of the example; of examples that figures are made of, JUDGED and number.
+        """
         return example
 
     def batch(self, examples: Sequence[Any]) -> Any:
@@ -63,4 +68,4 @@ def batches(task: Objective, examples: Sequence[Any], budget: int) -> Iterator[A
     """Yield all examples once, in batches within a budget (or of one example that is longer)."""
     lengths = [task.length(example) for example in examples]
     for numbers in Sampler(lengths, max(budget, *lengths)).order(0):
-        yield task.batch([task.vary(examples[i], "figures", i) for i in numbers])
+        yield task.batch([task.vary(examples[i], JUDGED, i) for i in numbers])
