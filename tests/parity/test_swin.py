@@ -30,7 +30,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 def config(shape: str, attention: str) -> Any:
     given = {"window_size": 3, "num_labels": 5} | SHAPES[shape]
-    return transformers.SwinConfig(**given, attn_implementation=attention)
+    return transformers.SwinConfig(**given, attn_implementation=attention)  # type: ignore[call-arg]
 
 
 def pictures(n_channels: int, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
@@ -42,7 +42,7 @@ def run_theirs(size: tuple[int, int] | None, reference: Any) -> tuple[tuple[Tens
     body = getattr(reference, "swin", reference)
     blocks = [block for stage in body.encoder.layers for block in stage.blocks]
     side = reference.config.image_size
-    size = size or ((side, side) if isinstance(side, int) else side)
+    size = size or ((side, side) if isinstance(side, int) else (side[0], side[1]))
     given = pictures(reference.config.num_channels, size, reference.dtype)
     out, states = streams(blocks, lambda: reference(pixel_values=given))
     states = [state[0] if isinstance(state, tuple) else state for state in states]
