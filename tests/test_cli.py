@@ -181,7 +181,7 @@ def test_a_recipe_in_toml_and_a_run_json_are_beaten_by_options(qkv, tmp_path):
 
 
 def test_debug_shows_the_traceback(qkv, monkeypatch, tmp_path):
-    with pytest.raises(QkvError, match="No model in nowhere"):
+    with pytest.raises(QkvError, match='No model "nowhere"'):
         qkv("translate", "nowhere", "one", "--debug")
     shown = start("lineage", "--status", "none", "--debug")
     assert b"Traceback" in shown.stderr

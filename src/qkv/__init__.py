@@ -9,6 +9,9 @@ _PLACES = {
     "Model": "qkv.model",
     "check_data": "qkv.verbs.check_data",
     "demo": "qkv.verbs.demo",
+    "embed": "qkv.verbs.read",
+    "fill": "qkv.verbs.read",
+    "generate": "qkv.verbs.generate",
     "doctor": "qkv.verbs.doctor",
     "evaluate": "qkv.verbs.evaluate",
     "info": "qkv.verbs.info",
@@ -16,6 +19,7 @@ _PLACES = {
     "list_models": "qkv.verbs.info",
     "load": "qkv.model",
     "look": "qkv.inside.look",
+    "predict": "qkv.verbs.read",
     "train": "qkv.verbs.train",
     "translate": "qkv.verbs.translate",
 }

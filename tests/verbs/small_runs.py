@@ -8,7 +8,7 @@ from models.tiny import WIDTHS, shrink
 from qkv.base import seeds
 from qkv.data.pairs import Pair
 from qkv.data.parallel import write_pairs
-from qkv.model import Model
+from qkv.model import Translator
 from qkv.models import FAMILIES, get_family, get_size
 from qkv.text.tokenizer import train_tokenizer
 
@@ -27,7 +27,7 @@ PAIRS = [
 ]
 
 
-def make_model(size: str = "transformer-tiny", *, seed: int = 0, **changes: Any) -> Model:
+def make_model(size: str = "transformer-tiny", *, seed: int = 0, **changes: Any) -> Translator:
     """Return an untrained model of narrow width that knows the words of PAIRS."""
     family, cfg = get_size(size)
     both = train_tokenizer("words", (text for pair in PAIRS for text in (pair.source, pair.target)))
@@ -36,7 +36,7 @@ def make_model(size: str = "transformer-tiny", *, seed: int = 0, **changes: Any)
         vocabularies["target_vocab_size"] = both.vocab_size
     seeds.plant(seed, 0)
     net = family.net(shrink(cfg, **vocabularies | changes)).eval()
-    return Model(net, both, both, {"data": "words.tsv"})
+    return Translator(net, both, both, card={"data": "words.tsv"})
 
 
 def save_model(folder: Path, size: str = "transformer-tiny", **changes: Any) -> Path:

@@ -15,7 +15,7 @@ from qkv.data import translation
 from qkv.data.pairs import Pair, token_links
 from qkv.data.report import CheckReport
 from qkv.evaluation.translation import Translated
-from qkv.model import Model
+from qkv.model import Translator
 from qkv.models import get_size
 from qkv.text.tokenizer import train_tokenizer
 from qkv.training.loop import Began, Stepped
@@ -110,7 +110,7 @@ def test_gold_is_drawn_where_the_translation_is_right(small, monkeypatch):
         model = make_model("bahdanau-tiny")
         model.source = model.target = tokenizer
         done = Translated(text=text, score=0.0, ids=ids, weights=weights)
-        monkeypatch.setattr(Model, "translate", lambda self, texts, done=done, **_: [done])
+        monkeypatch.setattr(Translator, "translate", lambda self, texts, done=done, **_: [done])
         alignments = module._align({name: model for name in module.SHOWN}, tokenizer, splits)
         assert [set(alignment.gold) for alignment in alignments.values()] == [gold, gold]
     assert len(wanted) > 5

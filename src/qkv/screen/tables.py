@@ -22,14 +22,14 @@ if TYPE_CHECKING:  # a list of rows is shown without importing torch
 LONGEST = 160
 
 
-def _table(*columns: str, right: Iterable[int] = ()) -> Table:
+def make_table(*columns: str, right: Iterable[int] = ()) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i in right else "left", overflow="fold")
     return table
 
 
-def _add(table: Table, *cells: str, style: str | None = None) -> None:
+def add_row(table: Table, *cells: str, style: str | None = None) -> None:
     """Add a row of plain text: what stands in names and data is no markup."""
     table.add_row(*map(Text, cells), style=style)
 
@@ -48,13 +48,13 @@ def show_demo(demo: "Demo") -> RenderableType:
 
 
 def _scores(demo: "Demo") -> Table:
-    table = _table(
+    table = make_table(
         "model", "parameters", "seconds", "exact %", "chrF", "AER", "exact %, longest quarter", right=range(1, 7)
     )
     for one in demo.contestants:
         report = one.report
         best = f"{min(report.alignment.values()):.2f}" if report.alignment else "-"
-        _add(
+        add_row(
             table,
             one.name,
             f"{one.parameters:,}",
@@ -104,51 +104,51 @@ def _next_steps(demo: "Demo") -> list[RenderableType]:
 
 def show_report(report: "Report") -> RenderableType:
     """Return the scores of an evaluation, by source length and by head."""
-    scores = _table("metric", "value", right=(1,))
-    _add(scores, "pairs", f"{report.n_pairs:,}")
+    scores = make_table("metric", "value", right=(1,))
+    add_row(scores, "pairs", f"{report.n_pairs:,}")
     if report.left_out:
-        _add(scores, "rows left out", f"{report.left_out:,}", style="yellow")
-    _add(scores, "exact match %", f"{report.exact:.2f}")
-    _add(scores, "chrF", f"{report.chrf:.2f}")
-    _add(scores, "BLEU", f"{report.bleu:.2f}")
+        add_row(scores, "rows left out", f"{report.left_out:,}", style="yellow")
+    add_row(scores, "exact match %", f"{report.exact:.2f}")
+    add_row(scores, "chrF", f"{report.chrf:.2f}")
+    add_row(scores, "BLEU", f"{report.bleu:.2f}")
     signatures = Text(f"chrF: {report.chrf_signature}\nBLEU: {report.bleu_signature}", style="dim")
-    lengths = _table("source tokens", "pairs", "exact match %", right=(1, 2))
+    lengths = make_table("source tokens", "pairs", "exact match %", right=(1, 2))
     for quarter in report.quarters:
-        _add(lengths, f"{quarter.shortest}-{quarter.longest}", str(quarter.n_pairs), f"{quarter.exact:.2f}")
+        add_row(lengths, f"{quarter.shortest}-{quarter.longest}", str(quarter.n_pairs), f"{quarter.exact:.2f}")
     if not report.alignment:
         return Group(scores, "", lengths, "", signatures)
-    heads = _table("layer", "head", "alignment error rate", right=(0, 1, 2))
+    heads = make_table("layer", "head", "alignment error rate", right=(0, 1, 2))
     for (layer, head), rate in report.alignment.items():
-        _add(heads, str(layer), str(head), f"{rate:.3f}{' *' if (layer, head) == report.best_head else ''}")
+        add_row(heads, str(layer), str(head), f"{rate:.3f}{' *' if (layer, head) == report.best_head else ''}")
     return Group(scores, "", lengths, "", heads, "", signatures)
 
 
 def show_models(models: "Sequence[Info]") -> RenderableType:
     """Return the list of sizes, and what each family is."""
-    table = _table("model", "family", "parameters", "attention maps", right=(2,))
+    table = make_table("model", "family", "parameters", "attention maps", right=(2,))
     for one in models:
         kinds = Counter(f"{spec.query_stream} {spec.kind}" for spec in one.maps for _ in range(spec.heads))
         maps = ", ".join(f"{n} {kind}" for kind, n in kinds.items()) or "none: one fixed context"
-        _add(table, one.name, one.family, f"{one.parameters:,}", maps)
+        add_row(table, one.name, one.family, f"{one.parameters:,}", maps)
     families = {one.family: Text(f"{one.family}: {one.about}", style="dim") for one in models}
     return Group(table, "", *families.values())
 
 
 def show_info(info: "Info") -> RenderableType:
     """Return one model's settings, parts and maps."""
-    settings = _table("setting", "value")
+    settings = make_table("setting", "value")
     for key, value in info.config.items():
-        _add(settings, key, str(value))
-    parts = _table("part", "parameters", right=(1,))
+        add_row(settings, key, str(value))
+    parts = make_table("part", "parameters", right=(1,))
     for part, n in info.parts.items():
-        _add(parts, part, f"{n:,}")
-    _add(parts, "all", f"{info.parameters:,}", style="bold")
-    maps = _table("map", "layer", "heads", "queries", "keys", right=(1, 2))
+        add_row(parts, part, f"{n:,}")
+    add_row(parts, "all", f"{info.parameters:,}", style="bold")
+    maps = make_table("map", "layer", "heads", "queries", "keys", right=(1, 2))
     for spec in info.maps:
-        _add(maps, spec.kind, str(spec.layer), str(spec.heads), spec.query_stream, spec.key_stream)
-    card = _table("card", "")
+        add_row(maps, spec.kind, str(spec.layer), str(spec.heads), spec.query_stream, spec.key_stream)
+    card = make_table("card", "")
     for key, value in info.card.items():
-        _add(card, key, one_line(str(value)))
+        add_row(card, key, one_line(str(value)))
     seen = maps if info.maps else "No attention: one fixed context."
     return Group(
         Text(f"{info.name}: {info.about}"), "", settings, "", parts, "", seen, *(["", card] if info.card else [])
@@ -157,17 +157,17 @@ def show_info(info: "Info") -> RenderableType:
 
 def show_doctor(findings: "Sequence[Finding]") -> RenderableType:
     """Return what the doctor found, and what to do."""
-    table = _table("", "what", "found", "advice")
+    table = make_table("", "what", "found", "advice")
     for one in findings:
-        _add(table, "✓" if one.ok else "✗", one.name, one.found, one.advice or "")
+        add_row(table, "✓" if one.ok else "✗", one.name, one.found, one.advice or "")
     return table
 
 
 def show_lineage(rows: "Sequence[Row]") -> RenderableType:
     """Return the lineage's rows, and how many stand where."""
-    table = _table("#", "item", "status", "shown by", right=(0,))
+    table = make_table("#", "item", "status", "shown by", right=(0,))
     for row in rows:
-        _add(table, str(row.id), row.title, row.status, row.proof)
+        add_row(table, str(row.id), row.title, row.status, row.proof)
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.status] = counts.get(row.status, 0) + 1

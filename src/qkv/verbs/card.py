@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from qkv.base import files
-from qkv.model import Model
+from qkv.model import Translator
 from qkv.training.loop import Progress
 from qkv.verbs.settings import TrainSettings
 
@@ -29,7 +29,7 @@ the training in metrics.jsonl.
 """
 
 
-def write_card(folder: Path, model: Model, settings: TrainSettings, at: Progress) -> None:
+def write_card(folder: Path, model: Translator, settings: TrainSettings, at: Progress) -> None:
     """Write README.md into a run's folder."""
     recipe = settings.recipe
     built_in = settings.data.startswith("cldr:")

@@ -14,7 +14,7 @@ from qkv.data.pairs import Pair, token_links
 from qkv.data.translation import Splits
 from qkv.evaluation.translation import Report, Translated, score_translations
 from qkv.inside.figures import Alignment, draw_alignments
-from qkv.model import Model
+from qkv.model import Translator
 from qkv.text.tokenizer import Tokenizer
 from qkv.training.recipe import Recipe
 from qkv.verbs.settings import TrainSettings, free_folder
@@ -144,7 +144,7 @@ def compete(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folde
     return Entry(contestant, trained, outputs)
 
 
-def _align(models: dict[str, Model], tokenizer: Tokenizer, splits: Splits) -> dict[str, Alignment]:
+def _align(models: dict[str, Translator], tokenizer: Tokenizer, splits: Splits) -> dict[str, Alignment]:
     """Return each attentive translator's alignment of one unseen string; gold is known where it translated right."""
     pair = _telling(tokenizer, splits.test)
     gold = token_links(pair.links or (), tokenizer.encode(pair.source).spans, tokenizer.encode(pair.target).spans)

@@ -7,13 +7,13 @@ from typing import Literal
 from qkv.data.parallel import read_pairs
 from qkv.data.translation import N_HELD_OUT, cldr_pairs
 from qkv.evaluation.translation import Report, score_translations
-from qkv.model import Model
+from qkv.model import Translator
 from qkv.verbs.settings import refuse_idle
-from qkv.verbs.translate import open_model
+from qkv.verbs.translate import open_translator
 
 
 def evaluate(
-    model: Model | Path | str,
+    model: Translator | Path | str,
     data: str,
     *,
     source: str | None = None,
@@ -30,7 +30,7 @@ def evaluate(
     Locales and items of a built-in set are those the model was trained on, unless given. dtype: as for `translate`.
     """
     refuse_idle(data, {"source": source, "target": target, "items": items})
-    model, left_out = open_model(model, dtype), 0
+    model, left_out = open_translator(model, dtype), 0
     if data.startswith("cldr:"):
         card = {"source": "en", "target": "fr", "items": "1-1", **model.card}
         pairs = cldr_pairs(

@@ -1,5 +1,6 @@
 """What models there are, and what one of them is."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,16 @@ def info(model: str) -> Info:
 def _describe(name: str, family: Family, cfg: Any, card: dict[str, Any] | None = None) -> Info:
     with torch.device("meta"):
         net = family.net(cfg)
-    parts = {part: sum(p.numel() for p in module.parameters()) for part, module in net.named_children()}
+    parts: Counter[str] = Counter()
+    for parameter, p in net.named_parameters():
+        parts[parameter.partition(".")[0]] += p.numel()
     return Info(
         name=name,
         family=family.name,
         about=(family.net.__doc__ or "").strip().splitlines()[0],
         config=to_dict(cfg),
         parameters=sum(p.numel() for p in net.parameters()),
-        parts={part: n for part, n in parts.items() if n},
+        parts=dict(parts),
         maps=family.maps(cfg),
         card=card or {},
     )

@@ -15,7 +15,7 @@ from qkv.data.lines import show
 from qkv.data.pairs import Pair
 from qkv.data.report import CheckReport, check_pairs
 from qkv.data.translation import Splits, open_splits
-from qkv.model import Model
+from qkv.model import Translator
 from qkv.models import get_size
 from qkv.models.family import EncoderDecoder
 from qkv.tasks.translation import Example, Translation
@@ -33,7 +33,7 @@ OnEvent = Callable[[Event | CheckReport], None]
 class Trained:
     """A finished training: the model (its best weights), its folder, its data, and the seconds it took here."""
 
-    model: Model
+    model: Translator
     folder: Path
     splits: Splits
     seconds: float
@@ -189,7 +189,7 @@ def _run(
     card = {"data": settings.data}
     if settings.data.startswith("cldr:"):
         card |= {"source": settings.source, "target": settings.target, "items": settings.items}
-    model = Model(training.net, task.source, task.target, card)
+    model = Translator(training.net, task.source, task.target, card=card)
     model.save(folder)
     write_card(folder, model, settings, training.at)
     return Trained(model, folder, splits, seconds)

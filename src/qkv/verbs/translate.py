@@ -8,7 +8,7 @@ from typing import Literal
 from qkv.base.errors import UnsupportedError
 from qkv.evaluation.translation import Translated, cross_maps
 from qkv.inside.figures import Alignment
-from qkv.model import Model, load
+from qkv.model import Model, Translator, load
 
 END = "</s>"
 
@@ -24,7 +24,7 @@ class Translation:
 
 
 def translate(
-    model: Model | Path | str,
+    model: Translator | Path | str,
     texts: Sequence[str],
     *,
     beams: int = 4,
@@ -37,7 +37,7 @@ def translate(
 
     dtype: "bf16" packs the net for inference in bfloat16 first: faster, and worth it for more than a few sentences.
     """
-    model = open_model(model, dtype)
+    model = open_translator(model, dtype)
     if alignment and not cross_maps(model.net):
         raise UnsupportedError("This model reads its source as one fixed context: there is no alignment to show.")
     done = model.translate(texts, beams=beams, length_penalty=length_penalty, max_tokens=max_tokens, weights=alignment)
@@ -53,7 +53,17 @@ def open_model(model: Model | Path | str, dtype: Literal["fp32", "bf16"]) -> Mod
     return model.packed("bf16") if dtype == "bf16" else model
 
 
-def align(model: Model, source: str, done: Translated) -> Alignment:
+def open_translator(model: Model | Path | str, dtype: Literal["fp32", "bf16"]) -> Translator:
+    """Return a model as `open_model` does, if it is one that translates."""
+    model = open_model(model, dtype)
+    if not isinstance(model, Translator):
+        raise UnsupportedError(
+            f"A {model.family.name} model does not translate: give one that qkv train made, or Marian's."
+        )
+    return model
+
+
+def align(model: Translator, source: str, done: Translated) -> Alignment:
     """Return the alignment behind a translation made with `weights=True`; the columns end with the end token."""
     layers = done.weights or {}
     layer, head = model.card.get("alignment_head", (max(layers), None))

@@ -1,40 +1,15 @@
-"""The command line: `qkv VERB ...`. It parses, calls the verb of the same name, and shows what comes back."""
+"""Commands of translators: demo, train, translate, evaluate."""
 
 import dataclasses
-import json
-import sys
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from qkv import __version__
-from qkv.base.errors import ConfigError, QkvError
-
-STDIN = "/dev/stdin"  # what "-" becomes: for a word that begins with a hyphen is an option
-PIPE_WIDTH = 10_000  # a row of a table is one line where programs read it
-
-HELP = """The attention lineage on one small core: train, translate, evaluate, and see what attention did.
-
-Results go to stdout, progress to stderr. Exit codes: 0 done, 1 error, 2 usage, 65 bad data, 75 stopped, resume me."""
-
-app = App(name="qkv", help=HELP, version=__version__, help_format="plaintext")
-data = App(name="data", help="Look at data before it is trained on.")
-app.command(data)
-
-
-@dataclass(frozen=True)
-class Output:
-    """How results are shown."""
-
-    json: Annotated[bool, Parameter(negative="", help="Print the result as JSON.")] = False
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="Show no progress.")] = False
-    debug: Annotated[bool, Parameter(negative="", help="Show the traceback of an error.")] = False
+from qkv.cli.app import NO_OUTPUT, Dtype, Flags, app, read_texts, show
 
 
 @dataclass(frozen=True)
@@ -68,13 +43,10 @@ class Training:
     seed: Annotated[int | None, Parameter(help="Of everything that is drawn (0).")] = None
 
 
-Flags = Annotated[Output, Parameter(name="*")]
 Source = Annotated[str | None, Parameter(name="--from", help="Locale of cldr: sources (en).")]
 Target = Annotated[str | None, Parameter(name="--to", help="Locale of cldr: targets (fr).")]
 Beams = Annotated[int, Parameter(help="Beams of the search; 1 is greedy.")]
 Penalty = Annotated[float, Parameter(help="A score is log-probability / length ** this.")]
-Dtype = Annotated[Literal["fp32", "bf16"], Parameter(help="bf16 packs the net for fast inference.")]
-NO_OUTPUT = Output()
 NO_OPTIONS = Training()
 
 
@@ -96,7 +68,7 @@ def demo(
 
     with Reporter(Console(stderr=True), quiet=output.quiet) as report:
         done = demo(source=source, target=target, items=items, out=out, seed=seed, scale=scale, on_event=report)
-    _show(done, show_demo, output)
+    show(done, show_demo, output)
 
 
 @app.command
@@ -120,7 +92,7 @@ def train(
     with Reporter(Console(stderr=True), quiet=output.quiet) as report:
         done = train(model, data, out=out, resume=resume, config=config, on_event=report, **given)
     summary = {"folder": str(done.folder), "seconds": round(done.seconds, 1)}
-    _show(summary, lambda _: Text(f'Trained. Next: qkv translate {done.folder} "..."'), output)
+    show(summary, lambda _: Text(f'Trained. Next: qkv translate {done.folder} "..."'), output)
 
 
 @app.command
@@ -142,14 +114,14 @@ def translate(
 
     done = translate(
         model,
-        _read_texts(texts),
+        read_texts(texts),
         beams=beams,
         length_penalty=length_penalty,
         max_tokens=max_tokens,
         alignment=alignment,
         dtype=dtype,
     )
-    _show(done, show_translations, output, wrap=False)
+    show(done, show_translations, output, wrap=False)
 
 
 @app.command
@@ -184,116 +156,4 @@ def evaluate(
         on_bad=on_bad,
         dtype=dtype,
     )
-    _show(report, show_report, output)
-
-
-@data.command
-def check(
-    path: Annotated[Path, Parameter(help="A parallel file: .tsv, .jsonl, .src beside .tgt, or those with .gz.")],
-    /,
-    *,
-    against: Annotated[Path | None, Parameter(help="Another split, to look for overlap.")] = None,
-    on_bad: Annotated[Literal["raise", "skip"], Parameter(help="What to do with bad rows.")] = "raise",
-    output: Flags = NO_OUTPUT,
-) -> None:
-    """Check a parallel file as a training would, and report what is in it."""
-    from qkv.data.report import screen
-    from qkv.verbs.check_data import check_data
-
-    _show(check_data(path, against=against, on_bad=on_bad), screen, output)
-
-
-@app.command
-def models(*, output: Flags = NO_OUTPUT) -> None:
-    """List the models qkv knows, with their sizes."""
-    from qkv.screen.tables import show_models
-    from qkv.verbs.info import list_models
-
-    _show(list_models(), show_models, output)
-
-
-@app.command
-def info(
-    model: Annotated[str, Parameter(help="A size, or a folder with a model.")], /, *, output: Flags = NO_OUTPUT
-) -> None:
-    """Say what a model is: settings, parameters by part, attention maps."""
-    from qkv.screen.tables import show_info
-    from qkv.verbs.info import info
-
-    _show(info(model), show_info, output)
-
-
-@app.command
-def doctor(*, output: Flags = NO_OUTPUT) -> None:
-    """Look at this machine: versions, speed, extras, and what to do about them."""
-    from qkv.screen.tables import show_doctor
-    from qkv.verbs.doctor import doctor
-
-    findings = doctor()
-    _show(findings, show_doctor, output)
-    if not all(finding.ok for finding in findings):
-        sys.exit(1)
-
-
-@app.command
-def lineage(
-    *,
-    status: Annotated[
-        str | None, Parameter(help="Only rows of this status: runs, loads, declared, told, planned.")
-    ] = None,
-    output: Flags = NO_OUTPUT,
-) -> None:
-    """List what five lectures on attention describe, and what shows each item here."""
-    from qkv.screen.tables import show_lineage
-    from qkv.verbs.lineage import lineage
-
-    _show(lineage(status), show_lineage, output)
-
-
-def _read_texts(texts: list[str] | None) -> list[str]:
-    """Return the texts given, or the lines of stdin: UTF-8, cut at line feeds alone."""
-    from qkv.data.lines import decode_lines
-
-    if texts and STDIN not in texts:
-        return texts
-    if texts and len(texts) > 1:
-        raise ConfigError("- stands for all texts, read from stdin: give it alone.")
-    if sys.stdin.isatty():
-        print("Type texts, one per line; Ctrl-D ends.", file=sys.stderr)
-    return decode_lines(sys.stdin.buffer.read(), "stdin")
-
-
-def _show(result: Any, render: Callable[[Any], Any], output: Output, *, wrap: bool = True) -> None:
-    """Print a result: as JSON, else as tables. Lines are folded for a terminal alone, and there only with `wrap`."""
-    from qkv.screen.plain import plain
-
-    if output.json:
-        print(json.dumps(plain(result), ensure_ascii=False, indent=2))
-        return
-    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    console.print(render(result), soft_wrap=not (wrap and sys.stdout.isatty()))
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; an error of the user's gets one message and its exit code, never a traceback."""
-    arguments = [STDIN if one == "-" else one for one in (sys.argv[1:] if arguments is None else arguments)]
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # what goes into a file or pipe is UTF-8, as all that qkv reads
-            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
-    errors = Console(stderr=True, soft_wrap=True)
-    try:
-        app(arguments, exit_on_error=False, print_error=False)
-    except CycloptsError as error:
-        command = " ".join(one for one in arguments[:1] if one in app)
-        errors.print(Text(f"{error}\nSee: qkv {command} --help".replace("  ", " ")), style="red")
-        sys.exit(ConfigError.exit_code)
-    except QkvError as error:
-        if "--debug" in arguments:
-            raise
-        errors.print(Text(str(error)), style="red")
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    show(report, show_report, output)

@@ -1,0 +1,112 @@
+"""A model that reads texts from both sides: it fills gaps, labels texts and tokens, turns texts into vectors."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from qkv.base.errors import DataError, UnsupportedError
+from qkv.model.core import Model
+from qkv.model.translator import check_texts
+from qkv.text.public import Encoding, TextTokenizer
+
+BATCH = 32
+
+
+class Guess(NamedTuple):
+    """One token for a gap, its probability, and the text with it."""
+
+    token: str
+    probability: float
+    text: str
+
+
+class Label(NamedTuple):
+    """One label and its probability."""
+
+    label: str
+    probability: float
+
+
+def rank_labels(labels: Sequence[str], logits: Float[Tensor, "k"]) -> list[Label]:
+    """Return all labels with their probabilities, likeliest first."""
+    found = logits.float().softmax(-1).sort(descending=True)
+    return [Label(labels[i], p) for i, p in zip(found.indices.tolist(), found.values.tolist(), strict=True)]
+
+
+@dataclass
+class Reader(Model):
+    """An encoder of texts with its tokenizer."""
+
+    tokenizer: TextTokenizer
+
+    def fill(self, text: str, *, top: int = 5) -> list[list[Guess]]:
+        """Return for each gap in a text, "[MASK]" or "<mask>" as the model writes it, the likeliest tokens.
+
+        Raises DataError if the text has no gap, UnsupportedError if the model was not made to fill them.
+        """
+        if self.net.cfg.head not in ("mlm", "pretraining") or self.tokenizer.mask_id is None:
+            raise UnsupportedError(f"This {self.family.name} has no head for masked tokens: it cannot fill gaps.")
+        (encoded,) = self._encode([text])
+        gaps = [i for i, token in enumerate(encoded.ids) if token == self.tokenizer.mask_id]
+        if not gaps:
+            (mask,) = self.tokenizer.pieces([self.tokenizer.mask_id])
+            raise DataError(f"There is no {mask} in the text: put it where a word is to be guessed.")
+        ids = torch.tensor([encoded.ids])
+        keep = ids == self.tokenizer.mask_id
+        with torch.inference_mode():
+            logits = self.net(ids, None, torch.tensor([encoded.segments]), keep)
+        found = logits.float().softmax(-1).topk(min(top, logits.size(-1)))
+        return [
+            [self._guess(encoded, gap, token, value) for token, value in zip(tokens, values, strict=True)]
+            for gap, tokens, values in zip(gaps, found.indices.tolist(), found.values.tolist(), strict=True)
+        ]
+
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[list[Label]]:
+        """Return the labels of each text, or of each text with its pair, likeliest first."""
+        if self.net.cfg.head != "classify":
+            raise UnsupportedError(f"This {self.family.name} has no head for labels: fine-tune it with qkv finetune.")
+        check_texts(texts, "predict")
+        return [rank_labels(self.labels, logits) for logits in self._run(self._encode(texts, pairs))]
+
+    def embed(self, texts: Sequence[str], *, pooling: Literal["mean", "first"] = "mean") -> Float[Tensor, "b m"]:
+        """Return one vector per text: the mean of its tokens' states, or the state of the first."""
+        check_texts(texts, "embed")
+        vectors = []
+        with torch.inference_mode():
+            for ids, mask, segments in self._batches(self._encode(texts)):
+                states = self.net.encode(ids, mask, segments).float()
+                weight = mask[..., None] if pooling == "mean" else (mask.cumsum(1) == 1)[..., None] & mask[..., None]
+                vectors += [(states * weight).sum(1) / weight.sum(1)]
+        return torch.cat(vectors)
+
+    def _guess(self, encoded: Encoding, gap: int, token: int, probability: float) -> Guess:
+        ids = [*encoded.ids[:gap], token, *encoded.ids[gap + 1 :]]
+        return Guess(self.tokenizer.pieces([token])[0], probability, self.tokenizer.decode(ids))
+
+    def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Encoding]:
+        second = pairs or [None] * len(texts)
+        max_len = self.net.cfg.max_len
+        return [self.tokenizer.encode(a, b, max_len=max_len) for a, b in zip(texts, second, strict=True)]
+
+    def _batches(self, encoded: Sequence[Encoding]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Lay texts side by side, padded on the right, as they come."""
+        for i in range(0, len(encoded), BATCH):
+            part = encoded[i : i + BATCH]
+            longest = max(len(one.ids) for one in part)
+            lengths = torch.tensor([len(one.ids) for one in part])
+            ids = torch.tensor([one.ids + [self.net.cfg.pad_id] * (longest - len(one.ids)) for one in part])
+            segments = torch.tensor([one.segments + [0] * (longest - len(one.ids)) for one in part])
+            yield ids, torch.arange(longest) < lengths[:, None], segments
+
+    def _run(self, encoded: Sequence[Encoding]) -> Iterator[Tensor]:
+        with torch.inference_mode():
+            for batch in self._batches(encoded):
+                yield from self.net(*batch)
+
+    def _save_codec(self, folder: Path) -> Sequence[str]:
+        return self.tokenizer.save(folder)

@@ -1,0 +1,73 @@
+"""A model that looks at pictures: it labels them, and turns them into vectors."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from qkv.base import files
+from qkv.base.config import from_dict, to_dict
+from qkv.base.errors import ConfigError, UnsupportedError
+from qkv.image.hf_files import FILE, read_hf, write_hf
+from qkv.image.preprocessing import Preprocessing, Source, prepare_all
+from qkv.image.timm_files import read_timm, write_timm
+from qkv.model.core import Model
+from qkv.model.reader import Label, rank_labels
+
+PREPROCESSING = "preprocessing.json"
+BATCH = 16
+
+
+@dataclass
+class Viewer(Model):
+    """A net of pictures with what scales, crops and normalises them."""
+
+    preprocessing: Preprocessing
+
+    def predict(self, pictures: Sequence[Source]) -> list[list[Label]]:
+        """Return the labels of each picture, likeliest first. A picture is a file, a Pillow image or an array."""
+        if not self.net.cfg.head:
+            raise UnsupportedError(f"This {self.family.name} has no head for labels: fine-tune it with qkv finetune.")
+        return [rank_labels(self.labels, logits) for logits in self._run(self.net, pictures)]
+
+    def embed(self, pictures: Sequence[Source]) -> Float[Tensor, "b m"]:
+        """Return one vector per picture."""
+        return torch.stack([*self._run(lambda x: self.net.summary(self.net.encode(x)), pictures)]).float()
+
+    def _run(self, act: Any, pictures: Sequence[Source]) -> Iterator[Tensor]:
+        if isinstance(pictures, str | Path):
+            raise ConfigError("predict and embed take a list of pictures; put this one into a list.")
+        dtype = next(self.net.parameters(), torch.empty(0)).dtype
+        with torch.inference_mode():
+            for i in range(0, len(pictures), BATCH):
+                yield from act(prepare_all(pictures[i : i + BATCH], self.preprocessing).to(dtype))
+
+    def _save_codec(self, folder: Path) -> Sequence[str]:
+        files.write_json(folder / PREPROCESSING, to_dict(self.preprocessing))
+        return [PREPROCESSING]
+
+    def _save_public_codec(self, folder: Path, format: str) -> dict[str, Any]:
+        if format == "timm":
+            return {"pretrained_cfg": write_timm(self.preprocessing)}
+        files.write_json(folder / FILE, write_hf(self.preprocessing))
+        return {}
+
+
+def read_preprocessing(folder: Path, config: dict[str, Any]) -> Preprocessing:
+    """Return what a folder says of its pictures: in a file of ours, of transformers', or in timm's config.json."""
+    if "pretrained_cfg" in config:
+        return read_timm(config["pretrained_cfg"], f"{folder / 'config.json'}: pretrained_cfg")
+    for name, read in ((PREPROCESSING, lambda data, where: from_dict(Preprocessing, data, where)), (FILE, read_hf)):
+        path = folder / name
+        if path.is_file():
+            try:
+                data = json.loads(path.read_text(encoding="utf-8"))
+            except (ValueError, RecursionError) as error:
+                raise ConfigError(f"{path} is not JSON: {error}.") from None
+            return read(data, str(path))
+    raise ConfigError(f"Nothing in {folder} says how its pictures are scaled: looked for {PREPROCESSING} and {FILE}.")
