@@ -119,6 +119,15 @@ class Bert(Encoder):
         segments: Int[Tensor, "b t"] | None = None,
     ) -> Float[Tensor, "b t m"]:
         """Return the state of every token."""
+        return self.stack(self.embed(ids, mask, segments), Where(mask=None if mask is None else keys_mask(mask)))
+
+    def embed(
+        self,
+        ids: Int[Tensor, "b t"],
+        mask: Bool[Tensor, "b t"] | None = None,
+        segments: Int[Tensor, "b t"] | None = None,
+    ) -> Float[Tensor, "b t m"]:
+        """Return what the stack reads of every token: what it is, where it stands, and in which segment."""
         if ids.size(1) > self.cfg.max_len:
             raise ShapeError(
                 f"Input has {ids.size(1)} tokens; this model has {self.cfg.max_len} positions. Shorten or split it."
@@ -130,7 +139,7 @@ class Bert(Encoder):
         x = self.token(ids) + self.position(at + self.cfg.first_position)
         if self.cfg.n_segments:
             x = x + self.segment(torch.zeros_like(ids) if segments is None else segments)
-        return self.stack(self.drop(self.norm(x)), Where(mask=None if mask is None else keys_mask(mask)))
+        return self.drop(self.norm(x))
 
     def summary(self, states: Float[Tensor, "b t m"], mask: Bool[Tensor, "b t"] | None = None) -> Float[Tensor, "b m"]:
         """Return one vector per text: that of its first token, through the pooler if there is one."""
@@ -144,14 +153,22 @@ class Bert(Encoder):
         segments: Int[Tensor, "b t"] | None = None,
         keep: Bool[Tensor, "b t"] | None = None,
     ) -> Float[Tensor, "*n k"]:
-        """Return what the head says: token logits, of all places or of those that `keep` marks; label logits; states."""
-        x = self.encode(ids, mask, segments)
+        """Return what the head says: token logits, all or those that `keep` marks; label logits; else states."""
+        return self.answer(self.encode(ids, mask, segments), mask, keep)
+
+    def answer(
+        self,
+        states: Float[Tensor, "b t m"],
+        mask: Bool[Tensor, "b t"] | None = None,
+        keep: Bool[Tensor, "b t"] | None = None,
+    ) -> Float[Tensor, "*n k"]:
+        """Return what the head says of states."""
         if self.cfg.head == "classify":
-            return self.head(self.summary(x, mask) if self.cfg.summary == "pooler" else first_of(x, mask))
-        x = x if keep is None else x[keep]
+            return self.head(self.summary(states, mask) if self.cfg.summary == "pooler" else first_of(states, mask))
+        states = states if keep is None else states[keep]
         if self.cfg.head in ("mlm", "pretraining"):
-            return self.head(x, self.token.logits)
-        return self.head(x) if self.cfg.head else x
+            return self.head(states, self.token.logits)
+        return self.head(states) if self.cfg.head else states
 
     def next_sentence(
         self, states: Float[Tensor, "b t m"], mask: Bool[Tensor, "b t"] | None = None
