@@ -70,7 +70,7 @@ def read_labelled(
     label raise one DataError with their lines, or with `on_bad="skip"` are left out.
     """
     lines = read_lines(Path(path))
-    first = _cells(lines[0]) if columns is None or not _numbers(columns) else None
+    headless = columns is not None and _numbers(columns) is not None
     places, width = _places(str(path), lines[0], columns)
 
     def parse(line: bytes) -> Labelled:
@@ -86,11 +86,11 @@ def read_labelled(
             raise DataError(f"label {show(label)} is none of {_list(labels)}")
         return Labelled(texts[0], label, texts[1] if len(texts) == 2 else None)
 
-    begin = 0 if first is None else 1
+    begin = 0 if headless else 1
     rows = parse_rows(str(path), enumerate(lines[begin:], begin + 1), parse, on_bad)
     if not rows.values:
         raise DataError(f"{path} has a line that names the columns, and no rows.")
-    notes = tuple(_oddities(rows, headless=first is None))
+    notes = tuple(_oddities(rows, headless=headless))
     n_rows = len(rows.values) + len(rows.dropped)
     return rows.values, Reading(name=str(path), rows=n_rows, dropped=rows.dropped, notes=notes)
 
@@ -114,7 +114,10 @@ def _is_held(row: Labelled) -> bool:
 
 def _places(path: str, line: bytes, columns: str | None) -> tuple[list[int], int]:
     """Return where texts and label stand, and how many columns a row has."""
-    cells = _cells(line)
+    try:
+        cells = decode_line(line).split("\t")
+    except DataError as error:
+        raise DataError(f"{path}, line 1: {error}.") from error
     if columns is None:
         for names in _STANDARD:
             if set(names) <= set(cells):
@@ -136,22 +139,16 @@ def _places(path: str, line: bytes, columns: str | None) -> tuple[list[int], int
 
 
 def _find(path: str, name: str, cells: Sequence[str]) -> int:
-    if cells.count(name) != 1:
-        much = "no column" if name not in cells else "more than one column"
-        raise DataError(f'{path} has {much} "{name}": it has {", ".join(cells)}.{nearest(name, cells)}')
+    if name not in cells:
+        raise DataError(f'{path} has no column "{name}": it has {", ".join(cells)}.{nearest(name, cells)}')
+    if cells.count(name) > 1:
+        raise DataError(f'{path} has more than one column "{name}": say which by numbers, without the first line.')
     return cells.index(name)
 
 
 def _numbers(columns: str) -> list[int] | None:
     parts = [part.strip() for part in columns.split(",")]
     return [int(part) for part in parts] if all(part.isdecimal() and part.isascii() for part in parts) else None
-
-
-def _cells(line: bytes) -> list[str]:
-    try:
-        return decode_line(line).split("\t")
-    except DataError as error:
-        raise DataError(f"Line 1: {error}.") from error
 
 
 def _oddities(rows: Rows[Labelled], *, headless: bool) -> list[str]:

@@ -78,10 +78,12 @@ class Masked(Objective):
 
     def encode(self, documents: Iterable[str]) -> list[Passage]:
         """Return documents as passages, cut between words; none holds parts of two documents."""
-        passages = []
+        passages, special = [], {self.mask_id, self.start_id, self.end_id, self.pad_id}
         for document in documents:
             encoded = self.tokenizer.encode(document, special=False)
-            words = [-1 if word is None else word for word in encoded.words]
+            words = [
+                -1 if word is None or i in special else word for i, word in zip(encoded.ids, encoded.words, strict=True)
+            ]
             for begin, end in _cuts(words, self.window - 2):
                 ids = [self.start_id, *encoded.ids[begin:end], self.end_id]
                 passages.append(Passage(torch.tensor(ids), torch.tensor([-1, *words[begin:end], -1])))
