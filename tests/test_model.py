@@ -164,7 +164,8 @@ def test_a_missing_file_is_named(name, kind, message, folder):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(ConfigError, match=r"There is no .*nowhere. Give a folder with a config.json, a .safetensors file, or a hub name"):
+    match = r"There is no .*nowhere. Give a folder with a config.json, a .safetensors file, or a hub name"
+    with pytest.raises(ConfigError, match=match):
         qkv.load(tmp_path / "nowhere")
 
 

@@ -24,11 +24,13 @@ def generate(
     temperature: Annotated[float | None, Parameter(help="Draw tokens; below 1 prefers likely ones.")] = None,
     top_k: Annotated[int | None, Parameter(help="Draw from the k likeliest.")] = None,
     top_p: Annotated[float | None, Parameter(help="Draw from the likeliest with this probability together.")] = None,
-    min_p: Annotated[float | None, Parameter(help="Draw from those at least so probable, of the likeliest.")] = None,
+    min_p: Annotated[float | None, Parameter(help="Draw from those so probable, beside the likeliest.")] = None,
     repetition_penalty: Annotated[float | None, Parameter(help="Above 1: what was there gets less likely.")] = None,
     seed: Annotated[int, Parameter(help="Of what is drawn.")] = 0,
     beams: Annotated[int, Parameter(help="Search for the likeliest text with so many beams.")] = 1,
-    stop: Annotated[list[str] | None, Parameter(negative="", help="End before this string; may be given again.")] = None,
+    stop: Annotated[
+        list[str] | None, Parameter(negative="", help="End before this string; may be given again.")
+    ] = None,
     dtype: Dtype = "fp32",
     output: Flags = NO_OUTPUT,
 ) -> None:

@@ -35,7 +35,8 @@ class Label(NamedTuple):
 def rank_labels(labels: Sequence[str], logits: Float[Tensor, "k"]) -> list[Label]:
     """Return all labels with their probabilities, likeliest first."""
     found = logits.float().softmax(-1).sort(descending=True)
-    return [Label(labels[i], p) for i, p in zip(found.indices.tolist(), found.values.tolist(), strict=True)]
+    order: list[int] = found.indices.tolist()
+    return [Label(labels[i], p) for i, p in zip(order, found.values.tolist(), strict=True)]
 
 
 @dataclass

@@ -8,7 +8,8 @@ from typing import Any
 from qkv.base.errors import ConfigError, DataError, UnsupportedError
 from qkv.evaluation.translation import Translated, translate_texts
 from qkv.model.core import Model
-from qkv.tasks.translation import Codec, Translation
+from qkv.tasks.codec import Codec
+from qkv.tasks.translation import Translation
 from qkv.text.sentencepiece import save_marian
 from qkv.text.tokenizer import Tokenizer
 

@@ -151,17 +151,21 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     head = choose("architectures", (config.get("architectures") or [layout.class_of(None)])[0], heads, "config.json")
     pooler = layout.settles.get("pooler", head in (None, "pretraining", "classify"))
     labels = {"n_labels": len(read_labels(config))} if head in ("classify", "tag") else {}
-    return fields | labels | {"first_position": first, "max_len": rows - first, "head": head, "pooler": pooler}
+    return fields | labels | {"first_position": first, "max_len": (rows or 0) - first, "head": head, "pooler": pooler}
 
 
 def to_hf(cfg: Any) -> dict[str, Any]:
     """Return the `config.json` of the same net in transformers."""
     layout = LAYOUTS[cfg.layout]
     if cfg.head == "pretraining" and cfg.layout != "bert":
-        raise UnsupportedError(f'{layout.stem} has no "pretraining" head in transformers. Save it in qkv\'s own format.')
+        raise UnsupportedError(
+            f'{layout.stem} has no "pretraining" head in transformers. Save it in qkv\'s own format.'
+        )
     wrong = [k for k, v in layout.settles.items() if k != "pooler" and getattr(cfg, k) != v]
     if wrong:
-        raise UnsupportedError(f"{layout.stem} cannot express this net's {', '.join(wrong)}. Save it in qkv's own format.")
+        raise UnsupportedError(
+            f"{layout.stem} cannot express this net's {', '.join(wrong)}. Save it in qkv's own format."
+        )
     written = layout.table(cfg.layout).write(cfg)
     return {
         "architectures": [layout.class_of(cfg.head)],

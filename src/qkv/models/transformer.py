@@ -79,7 +79,7 @@ class Decoding:
         mask, caches = self.source_mask, self.caches
         if sources is not None:
             mask = mask.index_select(0, sources)
-            caches = [cache._replace(source=pick(cache.source, sources)) for cache in caches]
+            caches = [cache._replace(source=pick(cache.source, sources)) for cache in caches]  # type: ignore[arg-type]
         caches = [cache._replace(past=pick(cache.past, rows, self.written)) for cache in caches]
         return Decoding(caches, mask, self.written)
 

@@ -25,7 +25,7 @@ class Attend(nn.Module):
     ) -> Float[Tensor, "b h t e"]:
         """Return the mix of values that each query sees."""
         if where.lengths is not None:
-            parts = [part.split(where.lengths, 2) for part in (q, k, v)]  # type: ignore[arg-type]  # a tuple of sizes
+            parts = [part.split(list(where.lengths), 2) for part in (q, k, v)]
             alone = where._replace(lengths=None)
             return torch.cat([self._mix(*part, alone) for part in zip(*parts, strict=True)], 2)
         return self._mix(q, k, v, where)
