@@ -11,7 +11,7 @@ from torch import Tensor
 from qkv.base.errors import ConfigError, ShapeError
 from qkv.generation.outputs import Hypothesis, Net, special_tokens
 from qkv.generation.sampling import Sampler, Sampling
-from qkv.generation.search import Beam, Likeliest, Path, each_room, walk, walk_beams
+from qkv.generation.search import Beam, Choose, Likeliest, Path, each_room, walk, walk_beams
 from qkv.generation.writer import Decode, Stream, Writer
 from qkv.models.family import Decoder
 
@@ -51,15 +51,17 @@ def generate(
         return []
     special = special_tokens(net, end_ids, never)
     prompts = [row[real].tolist() for row, real in zip(ids, mask, strict=True)]
-    contexts = prompts if isinstance(net, Decoder) else [[]] * len(prompts)
-    writers = [Writer(i, ids, decode or _no_text, stop, stream) for i, ids in enumerate(contexts)]
+    said = prompts if isinstance(net, Decoder) else [[]] * len(prompts)
+    writers = [Writer(i, context, decode or _no_text, stop, stream) for i, context in enumerate(said)]
     begin = partial(net.begin, ids, mask, **({} if chunk is None else {"chunk": chunk}))
     if beams > 1:
         every = [Beam(i, n, beams, length_penalty, special.ends) for i, n in enumerate(rooms)]
         write = partial(walk_beams, net, begin, every, special.never)
     else:
         every = [Path(i, n, special.ends) for i, n in enumerate(rooms)]
-        choose = Likeliest(special.never) if sampling is None else Sampler(sampling, prompts, rooms, special.never)
+        choose: Choose = Likeliest(special.never)
+        if sampling is not None:
+            choose = Sampler(sampling, prompts, said, rooms, special.never)
         write = partial(walk, net, begin, every, choose, partial(_follow, writers))
     with suppress(KeyboardInterrupt):
         write()

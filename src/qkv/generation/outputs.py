@@ -39,11 +39,9 @@ def special_tokens(net: Net, end_ids: Collection[int] | None, never: Collection[
     """Take what was given, else what the configuration names; an encoder-decoder then never writes padding."""
     cfg: Any = net.cfg
     answers = isinstance(net, EncoderDecoder)
-    if end_ids is None:
-        end_ids = (cfg.end_id,) if answers else cfg.end_ids
-    if never is None:
-        never = (cfg.pad_id,) if answers else ()
-    return Special(frozenset(end_ids), sorted(never))
+    named = (cfg.end_id,) if answers else cfg.end_ids
+    padding = (cfg.pad_id,) if answers else ()
+    return Special(frozenset(named if end_ids is None else end_ids), sorted(padding if never is None else never))
 
 
 def check_eval(net: Net) -> None:

@@ -5,6 +5,7 @@ and they are applied in its order.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ class Sampling:
 
     temperature: below 1 prefers likely tokens, above 1 evens out. top_k: only the k likeliest. top_p: only the
     likeliest that together have this probability. min_p: only those at least this share as probable as the likeliest.
-    repetition_penalty: above 1 makes tokens of the prompt and of what was written less likely.
+    repetition_penalty: above 1 makes tokens less likely that the text holds, a decoder's prompt included.
     seed: equal seeds and prompts give equal texts, whatever else is in the batch; copies of a prompt differ.
     """
 
@@ -112,18 +113,27 @@ def draw(logits: Float[Tensor, "n v"], at: Float[Tensor, "n"]) -> Int[Tensor, "n
 
 
 class Sampler:
-    """Chooses tokens by drawing. The numbers drawn are those of a prompt's own generator, one for each place."""
+    """Chooses tokens by drawing. The numbers drawn are those of a prompt's own generator, one for each place.
+
+    said: what each text holds before the first token drawn, which is the prompt if the text goes on with it.
+    """
 
     def __init__(
-        self, sampling: Sampling, prompts: Sequence[Sequence[int]], rooms: Sequence[int], never: Sequence[int]
+        self,
+        sampling: Sampling,
+        prompts: Sequence[Sequence[int]],
+        said: Sequence[Sequence[int]],
+        rooms: Sequence[int],
+        never: Sequence[int],
     ) -> None:
-        self.sampling, self.never, self.prompts = sampling, never, prompts
+        self.sampling, self.said, self.never = sampling, said, never
         self.seen: Tensor | None = None
-        texts = [tuple(prompt) for prompt in prompts]
-        self.numbers = [
-            torch.rand(room, generator=_generator(sampling.seed, text, texts[:i].count(text)), dtype=torch.float64)
-            for i, (text, room) in enumerate(zip(texts, rooms, strict=True))
-        ]
+        self.numbers: list[Tensor] = []
+        copies: Counter[tuple[int, ...]] = Counter()
+        for prompt, room in zip(map(tuple, prompts), rooms, strict=True):
+            own = seeds.generator("sampling", sampling.seed, copies[prompt], *prompt)
+            self.numbers.append(torch.rand(room, generator=own, dtype=torch.float64))
+            copies[prompt] += 1
 
     def __call__(self, logits: Float[Tensor, "n v"], paths: Sequence[Path]) -> tuple[Tensor, Tensor]:
         """Return the log-probability (n) of each row's token in the net's own words, and the token (n)."""
@@ -137,13 +147,9 @@ class Sampler:
         return logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1), tokens
 
     def _seen(self, logits: Float[Tensor, "n v"]) -> Bool[Tensor, "b v"] | None:
-        """Return which tokens each prompt and its output hold, if that matters."""
+        """Return which tokens each text holds, if that matters."""
         if self.seen is None and self.sampling.repetition_penalty != 1.0:
-            self.seen = logits.new_zeros((len(self.prompts), logits.size(1)), dtype=torch.bool)
-            for row, prompt in zip(self.seen, self.prompts, strict=True):
-                row[list(prompt)] = True
+            self.seen = logits.new_zeros((len(self.said), logits.size(1)), dtype=torch.bool)
+            for row, said in zip(self.seen, self.said, strict=True):
+                row[list(said)] = True
         return self.seen
-
-
-def _generator(seed: int, prompt: Sequence[int], copy: int) -> torch.Generator:
-    return seeds.generator("sampling", seed, copy, *prompt)
