@@ -184,6 +184,17 @@ def test_damaged_bytes_name_the_file(tmp_path):
         read_picture(tmp_path / "a.png")
 
 
+def test_what_pillow_opened_is_turned_upright_and_refused_alike():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = Image.open(io.BytesIO(encode(sized(40, 30), "PNG", exif=exif)))
+    assert lying.size == (40, 30) and read_picture(lying).size == (30, 40)
+    with pytest.raises(DataError, match="The picture is damaged or cut short"):
+        read_picture(Image.open(io.BytesIO(encode(photographs()[0], "JPEG")[:9000])))
+    with pytest.raises(DataError, match="more than 24 million"):
+        read_picture(Image.new("1", (6000, 4001)))
+
+
 def test_files_are_closed(tmp_path):
     (tmp_path / "a.gif").write_bytes(animated("GIF"))
     (tmp_path / "b.tif").write_bytes(encode(sized(9, 9), "TIFF"))

@@ -18,7 +18,7 @@ So do transformers and Pillow, but that they show 16-bit grey as white and leave
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +49,8 @@ _NO_PICTURE = {
 }
 
 
-def read_picture(source: str | Path | bytes, *, n_channels: int = 3) -> Image.Image:
-    """Decode a file, or the bytes of one: upright, in mode RGB for 3 channels or L for 1.
+def read_picture(source: str | Path | bytes | Image.Image, *, n_channels: int = 3) -> Image.Image:
+    """Decode a file, the bytes of one, or what Pillow opened: upright, in mode RGB for 3 channels or L for 1.
 
     Any file that is missing, empty, cut short, damaged, animated, no picture, or of more than 24 megapixels raises
     DataError; its size is read from the header before anything is decoded.
@@ -59,26 +59,13 @@ def read_picture(source: str | Path | bytes, *, n_channels: int = 3) -> Image.Im
         picture.load()
         turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
         upright = picture if turn is None else picture.transpose(turn)
-        return to_mode(upright, "L" if n_channels == 1 else "RGB", name)
+        return _to_mode(upright, "L" if n_channels == 1 else "RGB", name)
 
 
 def read_size(source: str | Path | bytes) -> tuple[int, int]:
     """Return rows and columns, as stored, from the header alone; what `read_picture` refuses there raises DataError."""
     with _opened(source) as (picture, _):
         return picture.height, picture.width
-
-
-def to_mode(picture: Image.Image, mode: str, name: str = "The picture") -> Image.Image:
-    """Return the picture in mode RGB or L, as this module's table says; `name` is for the error."""
-    if picture.mode in ("I", "F"):
-        raise DataError(f"{name} stores 32-bit numbers, whose range nobody states: save it with 8 or 16 bits.")
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray((np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture).convert("RGB")
-    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def check_pixels(name: str, rows: int, columns: int) -> None:
@@ -90,17 +77,15 @@ def check_pixels(name: str, rows: int, columns: int) -> None:
 
 
 @contextmanager
-def _opened(source: str | Path | bytes) -> Iterator[tuple[Image.Image, str]]:
+def _opened(source: str | Path | bytes | Image.Image) -> Iterator[tuple[Image.Image, str]]:
     """Yield a picture whose header was read, and its name; whatever goes wrong inside is a DataError that names it."""
-    name = "The picture" if isinstance(source, bytes) else str(source)
+    name = str(source) if isinstance(source, str | Path) else "The picture"
     try:
-        with _stream(source) as file, warnings.catch_warnings():
+        with warnings.catch_warnings(), ExitStack() as files:
             warnings.simplefilter("ignore")  # Pillow's own, of bombs and bad metadata: refused or without effect here
-            _check_start(file.read(64), name)
-            picture = Image.open(file, formats=FORMATS)
+            given = isinstance(source, Image.Image)
+            picture = source if given else _open(files.enter_context(_stream(source)), name)
             check_pixels(name, picture.height, picture.width)
-            if getattr(picture, "is_animated", False) and picture.format != "MPO":  # a phone's JPEG with a preview
-                raise DataError(f"{name} has several frames or pages: save the one you mean as a picture of its own.")
             yield picture, name
     except QkvError:
         raise
@@ -114,6 +99,15 @@ def _opened(source: str | Path | bytes) -> Iterator[tuple[Image.Image, str]]:
     except Exception as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise DataError(f"{name} is damaged or cut short: {why}. Copy or download it again.") from error
+
+
+def _open(file: io.BytesIO | io.BufferedReader, name: str) -> Image.Image:
+    _check_start(file.read(64), name)
+    picture = Image.open(file, formats=FORMATS)
+    check_pixels(name, picture.height, picture.width)  # before a second frame is looked for
+    if getattr(picture, "is_animated", False) and picture.format != "MPO":  # a phone's JPEG with a preview
+        raise DataError(f"{name} has several frames or pages: save the one you mean as a picture of its own.")
+    return picture
 
 
 def _stream(source: str | Path | bytes) -> io.BytesIO | io.BufferedReader:
@@ -138,3 +132,16 @@ def _check_start(start: bytes, name: str) -> None:
     for sign, what in _NO_PICTURE.items():
         if text.startswith(sign):
             raise DataError(f"{name} is {what}.")
+
+
+def _to_mode(picture: Image.Image, mode: str, name: str) -> Image.Image:
+    """Return the picture in mode RGB or L, as this module's table says."""
+    if picture.mode in ("I", "F"):
+        raise DataError(f"{name} stores 32-bit numbers, whose range nobody states: save it with 8 or 16 bits.")
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture).convert("RGB")
+    return picture if picture.mode == mode else picture.convert(mode)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qkv.base.errors import ConfigError, DataError
 from qkv.image.arrays import read_array
-from qkv.image.decode import check_pixels, read_picture, to_mode
+from qkv.image.decode import check_pixels, read_picture
 
 Source = str | Path | bytes | Image.Image | np.ndarray | Tensor
 """A file, the bytes of one, a picture of Pillow, an array (y, x, c), or a tensor (c, y, x)."""
@@ -126,10 +126,7 @@ def _read(source: Source, n_channels: int) -> np.ndarray:
     """Return the picture as (y, x, c), in bytes or in floats from 0 to 1."""
     if isinstance(source, np.ndarray | Tensor):
         return read_array(source, n_channels=n_channels)
-    if isinstance(source, Image.Image):
-        check_pixels("The picture", source.height, source.width)
-        return _pixels(to_mode(source, "L" if n_channels == 1 else "RGB"))
-    if isinstance(source, str | Path | bytes):
+    if isinstance(source, str | Path | bytes | Image.Image):
         return _pixels(read_picture(source, n_channels=n_channels))
     raise DataError(f"A picture is a file, an array or a tensor, not a {type(source).__name__}.")
 
