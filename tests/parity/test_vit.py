@@ -1,8 +1,6 @@
 """Our Vit is ViT, DeiT, DINOv2 and DINOv2 with registers of transformers: the same numbers, the same files."""
 
-import copy
 import json
-import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +11,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from parity.loud import close, ours, saved, written
+from parity.loud import close, ours, saved, written, written_gradients
 from parity.standard import Case, check_damage, check_fault, check_files, check_numbers
 from qkv.base import seeds
 from qkv.base.errors import ConfigError, UnsupportedError
@@ -78,15 +76,6 @@ def run_theirs(size: tuple[int, int], resized: bool, reference: Any) -> tuple[tu
     return (out.last_hidden_state, *([out.pooler_output] if pooled else [])), states
 
 
-def gradients(reference: Any) -> dict[str, Tensor]:
-    """Let the reference write its gradients as weights: its files have other names than its memory."""
-    twin = copy.deepcopy(reference)
-    for parameter, source in zip(twin.parameters(), reference.parameters(), strict=True):
-        parameter.data = torch.zeros_like(source) if source.grad is None else source.grad
-    with tempfile.TemporaryDirectory() as folder:
-        return read_safetensors(saved(twin, Path(folder)))
-
-
 def load(options: dict[str, Any], reference: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
     kind = type(reference)
     return kind.from_pretrained(folder, output_loading_info=True, attn_implementation="sdpa", **options)
@@ -102,7 +91,7 @@ def case(layout: str, suffix: str, shape: str, size: tuple[int, int] | None = No
         mine=partial(run_mine, (height, width)),
         theirs=partial(run_theirs, (height, width), size is not None and layout not in DINOV2),
         load=partial(load, {"add_pooling_layer": False} if suffix == "Model without pooler" else {}),
-        gradients=gradients,
+        gradients=partial(written_gradients, save=saved),
     )
 
 

@@ -19,6 +19,7 @@ from qkv.base.config import check_ranges, from_dict
 from qkv.base.errors import ConfigError
 from qkv.models.family import Family, Format, MapSpec, PictureNet, Published
 from qkv.models.vit_files import LAYOUTS, WIDTHS, fit, from_hf, rules, to_hf
+from qkv.models.vit_timm import ARCHITECTURES, fit_timm, from_timm, rules_timm, to_timm
 from qkv.nn.attention import Attention
 from qkv.nn.block import Block, Stack
 from qkv.nn.cache import BlockCache
@@ -292,12 +293,21 @@ HF = Format(
     fit=fit,
 )
 
+TIMM = Format(
+    names=tuple(ARCHITECTURES),
+    key="architecture",
+    read_config=lambda config: from_dict(Config, from_timm(config), "config.json"),
+    write_config=to_timm,
+    rules=rules_timm,
+    fit=fit_timm,
+)
+
 FAMILY = Family(
     name="vit",
     config=Config,
     net=Vit,
     sizes=SIZES,
     maps=maps,
-    formats={"hf": HF},
+    formats={"hf": HF, "timm": TIMM},
     published=PUBLISHED,
 )

@@ -129,7 +129,7 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of our Config; the head is the one of `architectures`, until the file's names say another."""
     name = config["model_type"]
     layout = LAYOUTS[name]
-    size, patch = (_sides(config.get(key)) for key in ("image_size", "patch_size"))
+    size, patch = (read_sides(config.get(key)) for key in ("image_size", "patch_size"))
     faults = [] if size else [f'"image_size" is {config.get("image_size")!r}, not one or two numbers of pixels']
     if not patch or patch[0] != patch[1]:
         faults.append(f'"patch_size" is {config.get("patch_size")!r}, but patches here are squares')
@@ -148,8 +148,8 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     return fields | labels | made
 
 
-def _sides(value: Any) -> tuple[int, int] | None:
-    """Return height and width, which a configuration gives as one number or two."""
+def read_sides(value: Any) -> tuple[int, int] | None:
+    """Return height and width, which a configuration gives as one number or two; None if it does not."""
     sides = (value, value) if type(value) is int else tuple(value) if isinstance(value, list | tuple) else ()
     return sides if len(sides) == 2 and all(type(side) is int for side in sides) else None  # type: ignore[return-value]
 
