@@ -12,6 +12,7 @@ from torch import Tensor
 from parity.loud import saved, streams, written_gradients
 from parity.standard import Case, check_damage, check_fault, check_files, check_numbers
 from qkv.base import seeds
+from qkv.base.errors import ConfigError
 from qkv.models.swin import FAMILY
 from qkv.models.swin_files import CLASSES
 from qkv.weights.files import read_safetensors
@@ -125,3 +126,35 @@ def test_older_files_are_understood(tmp_path):
         like = FAMILY.net(cfg).state_dict()
     new, same = (read_state(public.rules(cfg), x, like, aliases=public.aliases(cfg)) for x in (today, today | old))
     assert old and all(torch.equal(new[key], same[key]) for key in like)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"image_size": "224"}, "image_size"),
+        ({"image_size": [224, 224, 3]}, "image_size"),
+        ({"patch_size": [4, 2]}, "patch_size"),
+        ({"depths": 2}, "depths"),
+        ({"qkv_bias": False}, "qkv_bias"),
+        ({"use_absolute_embeddings": True}, "use_absolute_embeddings"),
+        ({"hidden_act": "mish"}, "hidden_act"),
+        ({"windwo_size": 7}, 'Did you mean "window_size"'),
+        ({"architectures": ["SwinForMaskedImageModeling"]}, "SwinForMaskedImageModeling"),
+        ({"architectures": {"a": 3}}, "architectures"),
+        ({"architectures": [[]]}, "architectures"),
+    ],
+    ids=str,
+)
+def test_what_a_configuration_may_not_say(change, told):
+    read, config = FAMILY.formats["hf"].read_config, FAMILY.formats["hf"].write_config(FAMILY.sizes["swin-digits"])
+    assert read(config) == FAMILY.sizes["swin-digits"]
+    with pytest.raises(ConfigError, match=told):
+        read(config | change)
+
+
+@pytest.mark.parametrize("size", FAMILY.sizes)
+def test_every_size_in_both_formats(size):
+    """The configuration comes back as it was; in timm's, where it can, with shift_first."""
+    cfg, (hf, timm) = FAMILY.sizes[size], (FAMILY.formats[name] for name in ("hf", "timm"))
+    assert hf.read_config(hf.write_config(cfg)) == cfg
+    assert timm.read_config(timm.write_config(cfg)) == replace(cfg, shift_first=True)

@@ -4,6 +4,7 @@ Each stage but the first halves the map and doubles its width; every second laye
 References: transformers 5.23, `models/swin`, and timm 1.0.31, `swin_transformer.py` (swin_files.py).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -72,25 +73,28 @@ class Config:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        faults = [
-            f"{name} is {value}; it must be from 1 to {most:,}"
-            for name, most in (("picture_size", 2**14), ("patch", 2**10), ("window", 2**8), ("depths", 2**10))
-            for value in (getattr(self, name) if isinstance(getattr(self, name), tuple) else (getattr(self, name),))
-            if not 1 <= value <= most
-        ]
-        if not 1 <= len(self.depths) == len(self.heads) <= 8:
-            faults.append(f"depths {self.depths} and heads {self.heads} must name the same stages, 1 to 8")
-        for i, n_heads in enumerate(self.heads):
-            if n_heads < 1 or self.d_model * 2**i % n_heads:
-                faults.append(
-                    f"the width of stage {i + 1} ({self.d_model * 2**i}) must be a multiple of its {n_heads} heads"
-                )
-        if not 0 <= self.dropout_path < 1:
-            faults.append(f"dropout_path is {self.dropout_path}; it must be at least 0 and less than 1")
-        if not 1 <= int(self.mlp_ratio * self.d_model) <= 2**20:
-            faults.append(f"mlp_ratio is {self.mlp_ratio}; layers would have no width, or too much")
+        faults = list(self._numbers_out_of_range()) or list(self._misfits())
         if faults:
             raise ConfigError("; ".join(faults) + ".")
+
+    def _numbers_out_of_range(self) -> Iterator[str]:
+        tuples = {"picture_size": self.picture_size, "depths": self.depths, "heads": self.heads}
+        for name, values in {**tuples, "patch": (self.patch,), "window": (self.window,)}.items():
+            yield from (f"{name} is {n}; it must be from 1 to 16,384" for n in values if not 1 <= n <= 2**14)
+        if not 0 <= self.dropout_path < 1:
+            yield f"dropout_path is {self.dropout_path}; it must be at least 0 and less than 1"
+        if not 1 <= self.mlp_ratio * self.d_model <= 2**20:
+            yield f"mlp_ratio is {self.mlp_ratio}; layers of that width cannot be"
+
+    def _misfits(self) -> Iterator[str]:
+        if not 1 <= len(self.depths) == len(self.heads) <= 8 or sum(self.depths) > 1024:
+            yield f"depths {self.depths} and heads {self.heads} must be of the same 1 to 8 stages, 1,024 layers in all"
+        for i, n_heads in enumerate(self.heads):
+            if self.d_model * 2**i % n_heads:
+                yield f"the width of stage {i + 1} ({self.d_model * 2**i}) must be a multiple of its {n_heads} heads"
+        y, x = grids(self)[0] if self.depths else (0, 0)
+        if y * x * self.window**2 > 2**27:
+            yield f"a map of {y} x {x} in windows of {self.window} x {self.window} has more than 2**27 pairs"
 
 
 class Merge(nn.Module):
