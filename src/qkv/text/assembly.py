@@ -132,6 +132,9 @@ def _named(
         known = {text for text, token in flagged.items() if token.special}
         told = {name: text for name, usual in _USUAL.items() for text in usual if text in known}
     order = [*NAMED, *sorted(told.keys() - {*NAMED})]
+    for name in recipe.spaced:
+        if isinstance(told[name], str):
+            told[name] = {"content": told[name], "lstrip": True, "special": True}
     tokens = {name: as_token(folder / CONFIG, told[name]) for name in order if told.get(name) is not None}
     for token in tokens.values():
         token.special = True

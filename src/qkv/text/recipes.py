@@ -26,13 +26,15 @@ class Recipe:
     """One class of tokenizers.
 
     make: the tokenizer, but for its special tokens. special: the names of these, and what they are unless files say
-    otherwise. extra: those without a name, likewise. surround: what stands around a text and between two; None takes
+    otherwise. extra: those without a name, likewise. spaced: names of tokens that take the space before
+    them along. surround: what stands around a text and between two; None takes
     what the file, or add_bos_token, says. arranged: how the ids of a SentencePiece model become those of the net.
     """
 
     make: Callable[[Vocabulary, Settings, Named], Library]
     special: Mapping[str, str]
     extra: tuple[str, ...] = ()
+    spaced: tuple[str, ...] = ()
     surround: Surround | None = None
     arranged: Callable[[list[tuple[str, float]], Named], list[tuple[str, float]]] | None = None
 
@@ -190,6 +192,7 @@ RECIPES: dict[str, Recipe] = {
         make=_fairseq,
         special=_FAIRSEQ,
         extra=("<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"),
+        spaced=("mask_token",),
         surround=_TWO_ENDS,
         arranged=_arrange_camembert,
     ),
