@@ -141,9 +141,8 @@ class Vit(PictureNet):
             self.pooler = Linear(d, d)
         if cfg.head:
             width = 2 * d if cfg.reads == "first_and_mean" else d
-            self.heads = nn.ModuleList(
-                LabelHead(width, cfg.n_labels) for _ in range(cfg.n_class if cfg.reads == "each" else 1)
-            )
+            n_heads = cfg.n_class if cfg.reads == "each" else 1
+            self.heads = nn.ModuleList(LabelHead(width, cfg.n_labels) for _ in range(n_heads))
         self._draw_weights()
 
     @property
@@ -236,8 +235,8 @@ _AS_PUBLISHED = [
 ]  # fmt: skip
 _DEIT = {"n_class": 2, "reads": "each", "layout": "deit"}
 _DINOV2 = {"head": None, "reads": "first_and_mean", "eps": 1e-6, "layer_scale": 1.0, "mask_token": True}
-_DINOV2_GIANT = {"gated": True, "act": "silu"}
 _REGISTERS = {"n_registers": 4, "antialias": True, "layout": "dinov2_with_registers"}
+_FOUR = ("small", "base", "large", "giant")
 
 SIZES = {
     "vit-digits": Config(
@@ -248,41 +247,29 @@ SIZES = {
     "deit-base-patch16-384": _size("base", 16, 384),
     **{f"deit-{width}-distilled-patch16-224": _size(width, 16, **_DEIT) for width in ("tiny", "small", "base")},
     "deit-base-distilled-patch16-384": _size("base", 16, 384, **_DEIT),
-    **{
-        f"dino-vit{width[0]}{patch}": _size(width, patch, head=None) for width in ("small", "base") for patch in (16, 8)
-    },
-    **{
-        f"dinov2-{registers and 'with-registers-'}{width}": _size(
-            width,
-            14,
-            518,
-            **_DINOV2,
-            **(_DINOV2_GIANT if width == "giant" else {}),
-            **(_REGISTERS if registers else {"layout": "dinov2"}),
-        )
-        for registers in ("", "with")
-        for width in ("small", "base", "large", "giant")
-    },
+    **{f"dino-vits{patch}": _size("small", patch, head=None) for patch in (16, 8)},
+    **{f"dino-vitb{patch}": _size("base", patch, head=None) for patch in (16, 8)},
+    **{f"dinov2-{width}": _size(width, 14, 518, **_DINOV2, layout="dinov2") for width in _FOUR},
+    **{f"dinov2-with-registers-{width}": _size(width, 14, 518, **_DINOV2, **_REGISTERS) for width in _FOUR},
 }
 
-_PAPER, _DEIT_PAPER = "Dosovitskiy et al. 2021, table 1", "Touvron et al. 2021, table 1"
-_DINOV2_CARD = "Oquab et al. 2023, model card"
-_ROUNDED = "the paper rounds, its head of 1,000 labels in"
+_VIT, _DINO = "Dosovitskiy et al. 2021, table 1", "Caron et al. 2021, table 1"
+_TOUVRON, _OQUAB = "Touvron et al. 2021, table 1", "Oquab et al. 2023, model card"
 PUBLISHED = {
-    "vit-base-patch16-224": Published(86e6, _PAPER, _ROUNDED),
+    "vit-base-patch16-224": Published(86e6, _VIT, "the paper rounds down, with or without a head of 1,000 labels"),
     "vit-large-patch16-224": Published(
-        307e6, _PAPER, "ViT-L/16 has 303.3M, 304.3M with its head of 1,000 labels; L/32 with it has 306.5M"
+        307e6, _VIT, "ViT-L/16 has 303.3M, 304.3M with its head of 1,000 labels; L/32 with it has 306.5M"
     ),
-    "vit-huge-patch14-224": Published(632e6, _PAPER, _ROUNDED),
-    "deit-tiny-patch16-224": Published(5e6, _DEIT_PAPER, "the paper rounds down 5.7M"),
-    "deit-small-patch16-224": Published(22e6, _DEIT_PAPER, "the paper rounds"),
-    "deit-base-patch16-224": Published(86e6, _DEIT_PAPER, "the paper rounds"),
-    "dino-vits16": Published(21e6, "Caron et al. 2021, table 1", "the paper rounds down 21.7M"),
-    "dino-vitb16": Published(85e6, "Caron et al. 2021, table 1", "the paper rounds down 85.8M"),
-    "dinov2-small": Published(21e6, _DINOV2_CARD, "the card counts pictures of 224 pixels, and no mask token"),
-    "dinov2-base": Published(86e6, _DINOV2_CARD, "the card rounds"),
-    "dinov2-large": Published(300e6, _DINOV2_CARD, "the card rounds"),
-    "dinov2-giant": Published(1.1e9, _DINOV2_CARD, "the card rounds"),
+    "vit-huge-patch14-224": Published(632e6, _VIT, "the paper rounds, its head of 1,000 labels in"),
+    "deit-tiny-patch16-224": Published(5e6, _TOUVRON, "the paper rounds down 5.7M"),
+    "deit-small-patch16-224": Published(22e6, _TOUVRON, "the paper rounds"),
+    "deit-base-patch16-224": Published(86e6, _TOUVRON, "the paper rounds down"),
+    "dino-vits16": Published(21e6, _DINO, "the paper rounds down 21.7M"),
+    "dino-vitb16": Published(85e6, _DINO, "the paper rounds down 85.8M"),
+    "dinov2-small": Published(21e6, _OQUAB, "the card rounds down; positions of 37 x 37 patches are in"),
+    "dinov2-base": Published(86e6, _OQUAB, "the card rounds down"),
+    "dinov2-large": Published(300e6, _OQUAB, "the card rounds"),
+    "dinov2-giant": Published(1.1e9, _OQUAB, "the card rounds"),
 }
 
 HF = Format(
@@ -303,11 +290,5 @@ TIMM = Format(
 )
 
 FAMILY = Family(
-    name="vit",
-    config=Config,
-    net=Vit,
-    sizes=SIZES,
-    maps=maps,
-    formats={"hf": HF, "timm": TIMM},
-    published=PUBLISHED,
+    name="vit", config=Config, net=Vit, sizes=SIZES, maps=maps, formats={"hf": HF, "timm": TIMM}, published=PUBLISHED
 )

@@ -9,13 +9,13 @@ from qkv.base.errors import UnsupportedError
 from qkv.weights.configs import ConfigTable, name_labels, read_labels, write_labels
 from qkv.weights.rules import Rule, join, same
 
-WIDTHS = {
+WIDTHS: dict[str, dict[str, Any]] = {
     "tiny": {"d_model": 192, "n_layers": 12, "n_heads": 3, "d_ff": 768},
     "small": {"d_model": 384, "n_layers": 12, "n_heads": 6, "d_ff": 1536},
     "base": {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 3072},
     "large": {"d_model": 1024, "n_layers": 24, "n_heads": 16, "d_ff": 4096},
     "huge": {"d_model": 1280, "n_layers": 32, "n_heads": 16, "d_ff": 5120},
-    "giant": {"d_model": 1536, "n_layers": 40, "n_heads": 24, "d_ff": 4096},
+    "giant": {"d_model": 1536, "n_layers": 40, "n_heads": 24, "d_ff": 4096, "gated": True, "act": "silu"},
 }
 _ACTS = {"gelu": "gelu", "relu": "relu", "silu": "silu", "swish": "silu", "gelu_new": "gelu_tanh"}
 _PLAIN = {
