@@ -159,3 +159,17 @@ def test_signals_to_the_whole_group_leave_workers_at_work(tmp_path):
     assert done.stderr == ""
     assert done.stdout.split("]")[0] == f"[{int(signal.SIGINT)}, {int(signal.SIGINT)}, {int(signal.SIGTERM)}"
     assert done.stdout.endswith("[4, 1]\n")  # 41 batches, ten in an epoch
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_sample_may_be_seen_otherwise_each_epoch(workers):
+    sampler = Sampler([1] * 6, 2, seed=9)
+    stream = load(
+        [i * 10 for i in range(6)], sampler, Cursor(0, 1), workers=workers, vary="{} {} {} {}".format, collate=list
+    )
+    seen = list(islice(stream, 4))
+    stream.close()
+    assert [place for place, _ in seen] == [(0, 2), (0, 3), (1, 1), (1, 2)]
+    for place, batch in seen:
+        numbers = sampler.order(place.epoch)[place.batch - 1]
+        assert batch == [f"{number * 10} 9 {place.epoch} {number}" for number in numbers]

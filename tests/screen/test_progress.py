@@ -55,6 +55,12 @@ def test_plain_lines_where_there_is_no_terminal(monkeypatch):
     assert "\x1b" not in text
 
 
+def test_speed_is_in_the_units_that_the_training_counts(monkeypatch):
+    monkeypatch.setattr(f"{__name__}.EVENTS", [Began("run", 0, 40, "pictures"), *(step(n) for n in range(1, 21))])
+    assert "2,000 pictures/s, " in shown(monkeypatch, terminal=False)
+    assert "2,000 pictures/s" in shown(monkeypatch, terminal=True)
+
+
 def test_time_left_goes_by_this_process_alone(monkeypatch):
     """A resumed run counts its own steps: 10 in 10 seconds leave 90 for the 90 that are left."""
     seconds = iter([0.0, 0.0, 10.0])

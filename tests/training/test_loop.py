@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from qkv.base.errors import ConfigError
-from qkv.training.loop import Began, Noticed, Saved, Stepped, Validated
+from qkv.tasks.objective import Watch
+from qkv.training.log import read_log
+from qkv.training.loop import Began, Noticed, Saved, Stepped, Training, Validated
 from qkv.training.optim import learning_rate
 from qkv.training.recipe import Recipe
 from qkv.training.signals import Stopped
@@ -216,3 +218,20 @@ def test_a_run_that_is_left_gives_signals_back(tmp_path):
 
 def test_the_recipe_of_these_tests_is_a_recipe():
     assert Recipe(**RECIPE).steps == 12
+
+
+def test_the_watched_figure_may_be_one_that_is_better_higher(tmp_path):
+    training = make_training(tmp_path, patience=2)
+    training.task.unit, training.task.watch = "pictures", Watch("accuracy", "higher")
+    higher = Training(training.net, training.task, training.examples, training.recipe, tmp_path, training.validate)
+    figures = iter([0.2, 0.5, 0.5, math.nan, 0.9])
+    higher.validate = lambda net: {"loss": 1.0, "accuracy": next(figures)}
+    events = list(higher.run())
+    looks = [(e.step, e.best) for e in events if isinstance(e, Validated)]
+    assert looks == [(2, True), (4, True), (6, False), (8, False)]
+    assert (higher.at.best, higher.at.best_step) == (0.5, 4)
+    assert events[0] == Began(tmp_path.name, 0, 12, "pictures")
+    assert {"n_pictures", "pictures_per_s"} <= read_log(tmp_path / "metrics.jsonl")[0].keys()
+    again = Training(training.net, training.task, training.examples, training.recipe, tmp_path, training.validate)
+    again.resume()
+    assert (again.at.best, again.at.stale) == (0.5, 2)

@@ -1,5 +1,6 @@
 """Classification: one label for a text, for a pair of texts, or for a picture."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -34,9 +35,9 @@ class Classify(Objective):
         self.labels, self.smoothing = tuple(labels), smoothing
         self.ids = {label: i for i, label in enumerate(labels)}
 
+    @abstractmethod
     def logits(self, net: Any, batch: Any) -> Float[Tensor, "b k"]:
         """Return what a net says of each row of a batch."""
-        raise NotImplementedError
 
     def loss(self, net: Any, batch: Any) -> Loss:
         """Return the loss of a batch."""

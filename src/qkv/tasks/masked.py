@@ -23,10 +23,10 @@ _AT_ONCE = 4096
 
 
 class Passage(NamedTuple):
-    """A piece of a document: its ids, and the word that each token belongs to, -1 for special tokens."""
+    """A piece of a document: its ids, and the group that each is hidden with, from 0; -1 for special tokens."""
 
     ids: Int[Tensor, "t"]
-    words: Int[Tensor, "t"]
+    groups: Int[Tensor, "t"]
 
 
 class Hidden(NamedTuple):
@@ -86,7 +86,9 @@ class Masked(Objective):
             ]
             for begin, end in _cuts(words, self.window - 2):
                 ids = [self.start_id, *encoded.ids[begin:end], self.end_id]
-                passages.append(Passage(torch.tensor(ids), torch.tensor([-1, *words[begin:end], -1])))
+                groups = [-1, *self._group(words[begin:end]), -1]
+                if max(groups) >= 0:  # a text may be nothing but special tokens
+                    passages.append(Passage(torch.tensor(ids), torch.tensor(groups)))
         if not passages:
             raise DataError("There is no text to learn from.")
         return passages
@@ -98,7 +100,7 @@ class Masked(Objective):
     def vary(self, example: Passage, *name: int | str) -> Hidden:
         """Hide some tokens; which ones, and behind what, depends only on the name."""
         draw = seeds.generator("mask", *name)
-        chosen = self._choose(example.words, draw)
+        chosen = self._choose(example.groups, draw)
         places = chosen.nonzero()[:, 0]
         fate = torch.rand(len(places), generator=draw)
         others = self.plain[torch.randint(len(self.plain), (len(places),), generator=draw)]
@@ -107,21 +109,26 @@ class Masked(Objective):
         ids[places] = torch.where(fate < MASK, self.mask_id, kept)
         return Hidden(ids, example.ids, chosen)
 
-    def _choose(self, words: Int[Tensor, "t"], draw: torch.Generator) -> Bool[Tensor, "t"]:
-        """Choose words in a random order as long as they fit into the share; special tokens never."""
-        usable = (words >= 0).nonzero()[:, 0]
-        wanted = max(1, round(self.share * len(usable)))
-        if not self.whole_words:
-            picked = usable[torch.randperm(len(usable), generator=draw)[:wanted]]
-            return torch.zeros_like(words, dtype=torch.bool).index_fill(0, picked, True)
-        names, sizes = words[usable].unique(return_counts=True)
-        order = torch.randperm(len(names), generator=draw).tolist()
-        counts, left, picked = sizes.tolist(), wanted, []
-        for word in order:
-            if counts[word] <= left:
-                picked.append(word)
-                left -= counts[word]
-        return torch.isin(words, names[picked or order[:1]])
+    def _group(self, words: Sequence[int]) -> list[int]:
+        """Number words, or single tokens, from 0."""
+        numbers: dict[int, int] = {}
+        names = words if self.whole_words else [-1 if word < 0 else i for i, word in enumerate(words)]
+        return [-1 if name < 0 else numbers.setdefault(name, len(numbers)) for name in names]
+
+    def _choose(self, groups: Int[Tensor, "t"], draw: torch.Generator) -> Bool[Tensor, "t"]:
+        """Choose groups in a random order as long as they fit into the share, at least one; special tokens never."""
+        sizes = (groups + 1).bincount().tolist()[1:]
+        order = torch.randperm(len(sizes), generator=draw).tolist()
+        left, picked = max(1, round(self.share * sum(sizes))), []
+        for group in order:
+            if sizes[group] <= left:
+                picked.append(group)
+                left -= sizes[group]
+                if not left:
+                    break
+        among = torch.zeros(len(sizes) + 1, dtype=torch.bool)
+        among[picked or order[:1]] = True
+        return among[groups]  # -1 reads the last place, which is never picked
 
     def batch(self, examples: Sequence[Hidden]) -> Batch:
         """Return passages side by side."""
