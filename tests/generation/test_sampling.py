@@ -93,7 +93,7 @@ def test_all_policies_come_in_the_order_of_transformers(v):
         ]
     )
     sampling = Sampling(temperature=1.7, top_k=20, top_p=0.8, min_p=0.1, repetition_penalty=1.3)
-    assert torch.equal(shape_logits(logits, sampling, seen), theirs(ids, logits))
+    assert torch.equal(shape_logits(logits, sampling, seen), theirs(ids, logits))  # type: ignore[arg-type]
     assert shape_logits(logits, Sampling(), None) is logits
 
 
