@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rig.marian import END, OPUS, convert_to_ctranslate2, load_qkv, pad, write_marian
+from rig.marian import END, OPUS, convert_to_ctranslate2, pad, write_marian
+from rig.nets import load_net
 from rig.report import Report
 from rig.shares import time_shares
 from rig.turns import Contender, Outcome, Work, take_turns
@@ -62,7 +63,7 @@ def make_qkv(folder: Path, dtype: str | None, tokens: int) -> Work:
     from qkv.generation.search import beam_search
     from qkv.nn.packed import pack
 
-    net = load_qkv(folder)
+    net = load_net(folder)
     if dtype is not None:
         net = pack(net, getattr(torch, dtype))
 

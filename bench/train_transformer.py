@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from rig.marian import BASE, END, load_qkv, pad, write_marian
+from rig.marian import BASE, END, pad, write_marian
+from rig.nets import load_net
 from rig.report import Report
 from rig.shares import time_shares
 from rig.turns import Contender, Outcome, Work, take_turns
@@ -44,7 +45,7 @@ def make_qkv(folder: Path, dtype: str) -> Work:
     """Our objective on our net, as `qkv train` runs them."""
     from qkv.tasks.translation import Example, Translation
 
-    net = load_qkv(folder)
+    net = load_net(folder)
     task = Translation(None, None, net.cfg)  # type: ignore[arg-type]  # ids come as they are
 
     def loss(batch: Pairs) -> tuple[torch.Tensor, int]:

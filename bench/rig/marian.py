@@ -1,6 +1,5 @@
 """Marian nets with random weights, as a folder that every contender loads."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -55,26 +54,6 @@ def write_marian(folder: Path, n_tokens: int, *, endless: bool = False) -> None:
                 module.weight.data.uniform_(-1, 1).sign_()
     model.generation_config = GenerationConfig(**special)
     model.save_pretrained(folder)
-
-
-def load_qkv(folder: Path) -> Any:
-    """Load the net of such a folder into ours, without tokenizers."""
-    from qkv.models import get_family
-    from qkv.nn.embed import fill_buffers
-    from qkv.weights.files import read_safetensors
-    from qkv.weights.rules import read_state
-
-    family = get_family("transformer")
-    public = family.formats["hf"]
-    cfg = public.read_config(json.loads((folder / "config.json").read_text()))
-    with torch.device("meta"):
-        net = family.net(cfg)
-    theirs, like = read_safetensors(folder), net.state_dict()
-    net.load_state_dict(
-        read_state(public.rules(cfg), theirs, like, aliases=public.aliases(cfg), where=str(folder)), assign=True
-    )
-    fill_buffers(net)
-    return net.eval()
 
 
 def convert_to_ctranslate2(folder: Path, to: Path, n_tokens: int) -> None:
