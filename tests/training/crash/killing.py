@@ -22,7 +22,7 @@ from qkv.base import files
 from qkv.base.errors import QkvError
 from qkv.training.log import read_log
 
-CLOCKS = ("seconds", "tokens_per_s")
+CLOCKS = ("seconds", "_per_s")  # how names of figures end that differ between equal runs
 Process = subprocess.Popen | BaseProcess
 Start = Callable[[Path], Process]
 
@@ -179,7 +179,7 @@ def fingerprint(run: Path) -> dict[str, object]:
     for path in run.glob("*.safetensors"):
         seen[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     for i, line in enumerate(read_log(run / "metrics.jsonl")):
-        figures = {k: v.hex() if isinstance(v, float) else v for k, v in line.items() if k not in CLOCKS}
+        figures = {k: v.hex() if isinstance(v, float) else v for k, v in line.items() if not k.endswith(CLOCKS)}
         seen[f"line {i + 1}"] = figures
     return seen
 
