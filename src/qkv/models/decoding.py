@@ -4,6 +4,7 @@ A family says how tokens enter the stack (`embed`) and by which angles queries a
 Positions count real tokens, wherever the padding lies.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,7 @@ class Decoding:
 class TextDecoder(Decoder):
     """A stack in which no token sees a later one, and what is said of its states.
 
+    embed(ids (b, t), at (#b, t)): what enters the stack for tokens at these positions, (b, t, m).
     Its configuration names `vocab_size`, `max_len`, and `head`: "lm" scores the next token, "classify" labels the text
     by its last token, "tag" labels each token; None gives the states.
     """
@@ -59,10 +61,7 @@ class TextDecoder(Decoder):
     token: nn.Embedding
     stack: Stack
     head: nn.Module | None
-
-    def embed(self, ids: Int[Tensor, "b t"], at: Int[Tensor, "#b t"]) -> Float[Tensor, "b t m"]:
-        """Return what enters the stack for tokens at these positions."""
-        raise NotImplementedError
+    embed: Callable[[Tensor, Tensor], Tensor]
 
     def rotary(self, at: Int[Tensor, "#b t"], like: Tensor) -> Rotary | None:
         """Return cosines and sines for these positions, of the type of `like`; None where nothing turns."""

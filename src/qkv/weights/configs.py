@@ -24,6 +24,7 @@ HARMLESS = frozenset((
     "transformers_version", "typical_p", "unk_token_id", "use_bfloat16", "use_cache",
 ))
 # fmt: on
+MAX_LABELS = 2**20
 # What any configuration of transformers may say, and what no net here can be but one way.
 FIXED = {
     "add_cross_attention": False,
@@ -108,12 +109,15 @@ def read_labels(config: Mapping[str, Any]) -> list[str]:
     """
     named = config.get("id2label")
     if not named:
-        return name_labels(config.get("num_labels", 2))
+        n = config.get("num_labels", 2)
+        if type(n) is not int or not 0 < n <= MAX_LABELS:
+            raise ConfigError(f'config.json: "num_labels" is {str(n)[:80]}; it must be from 1 to {MAX_LABELS:,}.')
+        return name_labels(n)
     try:
         labels = {int(i): str(label) for i, label in named.items()}
     except (AttributeError, ValueError):
         labels = {}
-    if sorted(labels) != list(range(len(named))):
+    if not labels or len(labels) != len(named) or sorted(labels) != list(range(len(labels))):
         raise ConfigError(f'config.json: the ids of "id2label" must run from 0 without gap, not {str(named)[:80]}.')
     return [labels[i] for i in range(len(labels))]
 
