@@ -8,10 +8,12 @@ from qkv.base.version import __version__
 _PLACES = {
     "Model": "qkv.model",
     "check_data": "qkv.verbs.check_data",
+    "convert": "qkv.verbs.convert",
     "demo": "qkv.verbs.demo",
     "embed": "qkv.verbs.read",
     "fill": "qkv.verbs.read",
     "generate": "qkv.verbs.generate",
+    "diff": "qkv.verbs.diff",
     "doctor": "qkv.verbs.doctor",
     "evaluate": "qkv.verbs.evaluate",
     "info": "qkv.verbs.info",
@@ -20,8 +22,11 @@ _PLACES = {
     "load": "qkv.model",
     "look": "qkv.inside.look",
     "predict": "qkv.verbs.read",
+    "tables": "qkv.verbs.tables",
+    "trace": "qkv.verbs.trace",
     "train": "qkv.verbs.train",
     "translate": "qkv.verbs.translate",
+    "verify": "qkv.verbs.verify",
 }
 
 __all__ = ["__version__", *_PLACES]

@@ -86,8 +86,9 @@ class Reader(Model):
         return torch.cat(vectors)
 
     def _guess(self, encoded: Encoding, gap: int, token: int, probability: float) -> Guess:
-        ids = [*encoded.ids[:gap], token, *encoded.ids[gap + 1 :]]
-        return Guess(self.tokenizer.pieces([token])[0], probability, self.tokenizer.decode(ids))
+        filled = [*encoded.ids[:gap], token, *encoded.ids[gap + 1 :]]
+        ids = [i for i, special in zip(filled, encoded.special, strict=True) if not special]
+        return Guess(self.tokenizer.pieces([token])[0], probability, self.tokenizer.decode(ids, keep_special=True))
 
     def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Encoding]:
         second = pairs or [None] * len(texts)

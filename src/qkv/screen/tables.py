@@ -23,6 +23,7 @@ LONGEST = 160
 
 
 def make_table(*columns: str, right: Iterable[int] = ()) -> Table:
+    """Return an empty table without borders; `right` names the columns of figures."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i in right else "left", overflow="fold")
