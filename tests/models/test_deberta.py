@@ -156,6 +156,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "narrow tokens": ({"embedding_size": 128}, '"embedding_size" is 128'),
     "wide heads": ({"attention_head_size": 128}, '"attention_head_size" is 128'),
     "odd heads": ({"attention_head_size": "x"}, "\"attention_head_size\" is 'x'"),
+    "heads without number": ({"attention_head_size": 64, "num_attention_heads": {}}, '"attention_head_size" is 64'),
     "no terms": ({"pos_att_type": []}, '"pos_att_type" is \\[\\]'),
     "another term": ({"pos_att_type": "p2p"}, "\"pos_att_type\" is 'p2p'"),
     "terms that are none": ({"pos_att_type": [["c2p"]]}, '"pos_att_type" is'),

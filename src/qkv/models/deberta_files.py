@@ -92,7 +92,7 @@ def _faults(config: Mapping[str, Any]) -> Iterator[str]:
     if config["norm_rel_ebd"] not in ("layer_norm", "none"):
         yield f'"norm_rel_ebd" is {config["norm_rel_ebd"]!r}, not layer_norm or none'
     head, n_heads, hidden = (config.get(key) for key in ("attention_head_size", "num_attention_heads", "hidden_size"))
-    if head is not None and type(n_heads) is int and head * n_heads != hidden:
+    if head is not None and not (type(head) is type(n_heads) is int and head * n_heads == hidden):
         yield f'"attention_head_size" is {head!r}, but {n_heads} of them must make the "hidden_size", {hidden!r}'
 
 
