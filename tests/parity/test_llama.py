@@ -167,6 +167,19 @@ def test_older_files_are_understood(head, tmp_path):
         assert all(torch.equal(x, new[name]) for name, x in read(cfg, file).items())
 
 
+def test_the_public_configuration_of_llama_3_2_is_read():
+    """As https://huggingface.co/meta-llama/Llama-3.2-1B/blob/main/config.json has it, in the old spelling."""
+    told = {"architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0}
+    told |= {"bos_token_id": 128000, "eos_token_id": 128001, "head_dim": 64, "hidden_act": "silu", "hidden_size": 2048}
+    told |= {"initializer_range": 0.02, "intermediate_size": 8192, "max_position_embeddings": 131072, "mlp_bias": False}
+    told |= {"model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 16, "num_key_value_heads": 8}
+    told |= {"pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0,
+             "low_freq_factor": 1.0, "original_max_position_embeddings": 8192, "rope_type": "llama3"}}  # fmt: skip
+    told |= {"rope_theta": 500000.0, "tie_word_embeddings": True, "torch_dtype": "bfloat16", "use_cache": True}
+    cfg = FAMILY.formats["hf"].read_config(told | {"vocab_size": 128256, "transformers_version": "4.45.0.dev0"})
+    assert cfg == replace(FAMILY.sizes["llama-3.2-1b"], start_id=128_000, end_ids=(128_001,))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("key", ["type", "rope_type"])
 def test_the_old_spelling_of_rotary_positions_is_the_new_one(shape, key):
