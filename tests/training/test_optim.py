@@ -58,7 +58,7 @@ def test_every_parameter_is_in_exactly_one_group(small):
     names = {id(p): name for name, p in net.named_parameters()}
     decay = {names[id(p)]: group["weight_decay"] for group in groups for p in group["params"]}
     assert {name for name, value in decay.items() if value == 0.0} == {
-        name for name in decay if name.endswith("bias") or "norm" in name
+        name for name in decay if name.endswith("bias") or "norm" in name or ".scale_" in name
     }
     assert set(decay.values()) <= {0.0, 0.1}
 

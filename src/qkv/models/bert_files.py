@@ -4,9 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from qkv.base.config import choose
 from qkv.base.errors import UnsupportedError
-from qkv.weights.configs import ConfigTable, name_labels, read_labels, write_labels
+from qkv.weights.configs import ConfigTable, name_labels, read_head, read_labels, write_labels
 from qkv.weights.rules import Rule, join, same
 
 _ACTS = {"gelu": "gelu", "relu": "relu", "silu": "silu", "swish": "silu", "gelu_new": "gelu_tanh"}
@@ -44,7 +43,7 @@ _OTHER = ("max_position_embeddings",)
 class Layout(NamedTuple):
     """How one of the five names its configuration and its tensors, and what of the net it settles.
 
-    prefix: of the body's names where a head stands beside it. stem: of its classes. settles: fields that are the same in
+    prefix: of the body's names where a head stands beside it. stem: of its classes. settles: fields that are equal in
     every file. parts: names within a block, theirs and ours. masked: the masked head's layer, norm and bias. label: the
     layer before the scores of a text, if there is one, and the scores. plain, act, acts: its configuration's keys and
     activations.
@@ -147,8 +146,7 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     faults = [] if isinstance(rows, int) else ['missing key "max_position_embeddings"']
     fields = layout.table(name).read(config, faults) | dict(layout.settles) | {"layout": name}
     first = fields.get("pad_id", 0) + 1 if layout.prefix == "roberta" else 0
-    heads = {layout.class_of(head): head for head in CLASSES}
-    head = choose("architectures", (config.get("architectures") or [layout.class_of(None)])[0], heads, "config.json")
+    head = read_head(config, {head: layout.class_of(head) for head in CLASSES})
     pooler = layout.settles.get("pooler", head in (None, "pretraining", "classify"))
     labels = {"n_labels": len(read_labels(config))} if head in ("classify", "tag") else {}
     return fields | labels | {"first_position": first, "max_len": (rows or 0) - first, "head": head, "pooler": pooler}

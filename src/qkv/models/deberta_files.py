@@ -4,9 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from qkv.base.config import choose
 from qkv.models.bert_files import LAYOUTS
-from qkv.weights.configs import ConfigTable, name_labels, read_labels, write_labels
+from qkv.weights.configs import ConfigTable, name_labels, read_head, read_labels, write_labels
 from qkv.weights.rules import Rule, join, same
 
 _ACTS = {"gelu": "gelu", "relu": "relu", "silu": "silu", "swish": "silu", "gelu_new": "gelu_tanh"}
@@ -79,8 +78,7 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     fields |= {ours: config[key] if config[key] > 0 else None for key, ours in _COUNTS.items()}
     fields["norm_relative"] = config["norm_rel_ebd"] == "layer_norm"
     fields |= {ours: term in _terms(config["pos_att_type"]) for term, ours in _TERMS.items()}
-    heads = {name: head for head, name in CLASSES.items()}
-    head = choose("architectures", (config.get("architectures") or [CLASSES[None]])[0], heads, "config.json")
+    head = read_head(config, CLASSES)
     labels = {"n_labels": len(read_labels(config))} if head in ("classify", "tag") else {}
     return fields | labels | {"head": head}
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from tokenizers import Tokenizer as Library
 from tokenizers import decoders, models
 
-from qkv.base import files as disk
 from qkv.base.errors import ShapeError
+from qkv.base.files import write_bytes
 from qkv.text.assembly import assemble, find_class
 from qkv.text.checks import check_unicode, checked_ids, guarded, read_json
 from qkv.text.layouts import CONFIG, read_files
@@ -134,7 +134,7 @@ class TextTokenizer:
             settings = read_json(place / CONFIG, files.get(CONFIG, b"{}"))
             files[CONFIG] = (json.dumps(settings | {"tokenizer_class": self._kind}, indent=2) + "\n").encode()
         for name, data in files.items():
-            disk.write_bytes(place / name, data)
+            write_bytes(place / name, data)
         return [*files]
 
     @classmethod

@@ -65,8 +65,9 @@ class ConfigTable:
         theirs = {key: value for key, value in config.items() if value is not None}
         found = [*self._faults(config, theirs), *faults]
         if found:
-            more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
-            raise ConfigError(f"config.json: {'; '.join(found[:3])}{more}. Check that it is a {self.architecture}'s.")
+            told = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+            end = "" if told.endswith("?") else "."
+            raise ConfigError(f"config.json: {told}{end} Check that it is a {self.architecture}'s.")
         fields = {ours: theirs[key] for key, ours in self.plain.items() if key in theirs}
         return fields | {ours: words[theirs[key]] for key, (ours, words) in self.words.items() if key in theirs}
 
