@@ -30,7 +30,9 @@ def narrow(monkeypatch, tmp_path):
 
 
 def train_words(out: str, model: str = "bahdanau-tiny", on_event=None, **options: Any) -> Trained:
-    return train(model, "words.tsv", out=out, on_event=on_event, **SHORT | options)
+    done = train(model, "words.tsv", out=out, on_event=on_event, **SHORT | options)
+    assert isinstance(done, Trained)
+    return done
 
 
 def stop_at(step: int):

@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.text import Text
 
 from qkv.cli.app import NO_OUTPUT, Dtype, Flags, app, read_texts, show
+from qkv.cli.learning import show_done
+from qkv.cli.recipes import NO_LABELS, NO_PACE, Labels, Pace
 
 
 @dataclass(frozen=True)
 class Training:
-    """Options of a training; what is not given comes from --config, else from the defaults of qkv.train."""
+    """What is trained on; what is not given comes from --config, else from the defaults of qkv.train."""
 
     items: Annotated[str | None, Parameter(help="How many items of cldr: data to join, such as 1-3.")] = None
     n_examples: Annotated[int | None, Parameter(help="How many strings of cldr: data to make (20000).")] = None
@@ -23,24 +25,6 @@ class Training:
     tokenizer: Annotated[Literal["words", "chars", "bpe"] | None, Parameter(help="How text is cut (words).")] = None
     vocab_size: Annotated[int | None, Parameter(help="Most tokens of the tokenizer (8000).")] = None
     dropout: Annotated[float | None, Parameter(help="In place of the model's own.")] = None
-    steps: Annotated[int | None, Parameter(help="Steps of the optimiser (1000).")] = None
-    budget: Annotated[int | None, Parameter(help="Tokens of one micro-batch (4096).")] = None
-    accumulate: Annotated[int | None, Parameter(help="Micro-batches per step (1).")] = None
-    lr: Annotated[float | None, Parameter(help="Highest learning rate (0.001).")] = None
-    warmup: Annotated[int | None, Parameter(help="Steps until it is reached (100).")] = None
-    schedule: Annotated[
-        Literal["cosine", "inverse-sqrt", "constant", "paper"] | None, Parameter(help="After the warm-up (cosine).")
-    ] = None
-    smoothing: Annotated[float | None, Parameter(help="Label smoothing (0.1).")] = None
-    weight_decay: Annotated[float | None, Parameter(help="On matrices alone (0).")] = None
-    clip: Annotated[float | None, Parameter(help="Largest norm of the gradient (1).")] = None
-    ema: Annotated[float | None, Parameter(help="Decay of averaged weights (0: none).")] = None
-    patience: Annotated[int | None, Parameter(help="Validations without a better loss until the end (0: all).")] = None
-    validate_every: Annotated[int | None, Parameter(help="Steps between validations (500).")] = None
-    checkpoint_every: Annotated[int | None, Parameter(help="Steps between checkpoints (500).")] = None
-    dtype: Annotated[Literal["fp32", "bf16"] | None, Parameter(help="Of the products (fp32).")] = None
-    workers: Annotated[int | None, Parameter(help="Processes that prepare batches (0).")] = None
-    seed: Annotated[int | None, Parameter(help="Of everything that is drawn (0).")] = None
 
 
 Source = Annotated[str | None, Parameter(name="--from", help="Locale of cldr: sources (en).")]
@@ -74,7 +58,9 @@ def demo(
 @app.command
 def train(
     model: Annotated[str | None, Parameter(help="A size, such as transformer-tiny (see qkv models).")] = None,
-    data: Annotated[str | None, Parameter(help="A parallel file, or cldr:dates, cldr:numbers, cldr:names.")] = None,
+    data: Annotated[
+        str | None, Parameter(help="Pairs: a file, or cldr:dates ...; labels: a TSV, a folder, digits.")
+    ] = None,
     *,
     out: Annotated[Path | None, Parameter(help="The run's folder (runs/MODEL-DATA).")] = None,
     resume: Annotated[Path | None, Parameter(help="A run's folder, to go on with.")] = None,
@@ -82,15 +68,22 @@ def train(
     source: Source = None,
     target: Target = None,
     options: Annotated[Training, Parameter(name="*")] = NO_OPTIONS,
+    pace: Annotated[Pace, Parameter(name="*")] = NO_PACE,
+    labels: Annotated[Labels, Parameter(name="*")] = NO_LABELS,
     output: Flags = NO_OUTPUT,
 ) -> None:
-    """Train a translator from nothing, or go on with a run."""
+    """Train a size from nothing, translators on pairs and all others on labels, or go on with a run."""
     from qkv.screen.progress import Reporter
+    from qkv.verbs.running import Learned
     from qkv.verbs.train import train
 
-    given = {"source": source, "target": target, **dataclasses.asdict(options)}
+    given = {"source": source, "target": target}
+    for group in (options, pace, labels):
+        given |= dataclasses.asdict(group)
     with Reporter(Console(stderr=True), quiet=output.quiet) as report:
         done = train(model, data, out=out, resume=resume, config=config, on_event=report, **given)
+    if isinstance(done, Learned):
+        return show_done(done, output)
     summary = {"folder": str(done.folder), "seconds": round(done.seconds, 1)}
     show(summary, lambda _: Text(f'Trained. Next: qkv translate {done.folder} "..."'), output)
 

@@ -6,7 +6,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from qkv.data.picture_report import PictureReport
 from qkv.data.report import CheckReport, screen
+from qkv.data.text_report import TextReport
 from qkv.training.loop import Began, Event, Noticed, Saved, Stepped, Validated
 
 PLAIN_EVERY_S = 10.0
@@ -37,11 +39,11 @@ class Reporter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
 
-    def __call__(self, event: Event | CheckReport) -> None:
+    def __call__(self, event: Event | CheckReport | TextReport | PictureReport) -> None:
         """Show one event, or what the data is like."""
-        if isinstance(event, CheckReport):
+        if isinstance(event, CheckReport | TextReport | PictureReport):
             if not self.quiet:
-                self.console.print(screen(event))
+                self.console.print(screen(event) if isinstance(event, CheckReport) else event)
         elif isinstance(event, Noticed):
             self._say(event.text)
         elif isinstance(event, Began):

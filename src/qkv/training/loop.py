@@ -98,7 +98,7 @@ class Training(Generic[Net]):
     """One training of one net in one run folder.
 
     task: turns examples into batches and batches into a loss. validate: called with the net (holding its averaged
-    weights, if any), returns figures, that which the task watches among them.
+    weights, if any), returns figures, that which the task watches among them. verb: the command that goes on with it.
     """
 
     def __init__(
@@ -109,9 +109,11 @@ class Training(Generic[Net]):
         recipe: Recipe,
         folder: Path,
         validate: Callable[[Net], dict[str, float]],
+        *,
+        verb: str = "train",
     ) -> None:
         self.net, self.task, self.examples, self.recipe, self.folder = net, task, examples, recipe, folder
-        self.validate = validate
+        self.validate, self.verb = validate, verb
         self._rate(1)  # a schedule that this net cannot have is told now
         self.optimiser = make_optimiser(net, recipe)
         self.ema = Ema(net, recipe.ema) if recipe.ema else None
@@ -164,7 +166,9 @@ class Training(Generic[Net]):
                 yield from self._after(stepped)
                 if stop.requested:
                     yield self.save(stopped=True)
-                    raise Stopped(f"Stopped after step {self.at.step}. Go on with: qkv train --resume {self.folder}")
+                    raise Stopped(
+                        f"Stopped after step {self.at.step}. Go on with: qkv {self.verb} --resume {self.folder}"
+                    )
         self._settle()
 
     def _stale(self) -> bool:

@@ -10,9 +10,10 @@ from qkv.training.recipe import Recipe
 
 
 def make_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Return fused AdamW over all parameters; weight decay falls on matrices alone, not on biases and norms."""
-    decayed = [p for p in net.parameters() if p.dim() > 1]
-    plain = [p for p in net.parameters() if p.dim() <= 1]
+    """Return fused AdamW over what is trained; weight decay falls on matrices alone, not on biases and norms."""
+    trained = [p for p in net.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.dim() > 1]
+    plain = [p for p in trained if p.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     betas = (recipe.beta1, recipe.beta2)
     return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=recipe.adam_eps, fused=True)

@@ -17,8 +17,9 @@ from qkv.inside.figures import Alignment, draw_alignments
 from qkv.model import Translator
 from qkv.text.tokenizer import Tokenizer
 from qkv.training.recipe import Recipe
+from qkv.verbs.running import OnEvent
 from qkv.verbs.settings import TrainSettings, free_folder
-from qkv.verbs.train import OnEvent, Trained, fit, learn_tokenizer, look_through, open_settings_data
+from qkv.verbs.train import Trained, fit, learn_tokenizer, look_through, open_settings_data
 from qkv.verbs.translate import align
 
 RECIPE = Recipe(

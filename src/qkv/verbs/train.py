@@ -1,16 +1,12 @@
 """Train a translator from nothing, or go on with a run that was interrupted."""
 
-import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qkv.base import files, seeds
-from qkv.base.config import to_dict
-from qkv.base.errors import ConfigError, DataError, ShapeError
-from qkv.base.version import __version__
+from qkv.base import seeds
+from qkv.base.errors import DataError, ShapeError
 from qkv.data.lines import show
 from qkv.data.pairs import Pair
 from qkv.data.report import CheckReport, check_pairs
@@ -20,13 +16,23 @@ from qkv.models import get_size
 from qkv.models.family import EncoderDecoder
 from qkv.tasks.translation import Example, Translation
 from qkv.text.tokenizer import Tokenizer, train_tokenizer
-from qkv.training.checkpoint import surroundings
-from qkv.training.loop import Event, Noticed, Stepped, Training
-from qkv.verbs.card import write_card
-from qkv.verbs.settings import TrainSettings, free_folder, merge, read_run, read_settings, refuse_idle
+from qkv.training.loop import Noticed, Training
+from qkv.verbs import learn
+from qkv.verbs.card import Told, write_card
+from qkv.verbs.running import (
+    Learned,
+    OnEvent,
+    begin,
+    catch_up,
+    hash_texts,
+    refuse_beside_resume,
+    refuse_other_data,
+    reopen,
+    run_through,
+)
+from qkv.verbs.settings import TrainSettings, free_folder, merge, read_settings, refuse_idle
 
 MANY_UNKNOWN = 0.02
-OnEvent = Callable[[Event | CheckReport], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +54,25 @@ def train(
     resume: Path | str | None = None,
     on_event: OnEvent | None = None,
     **options: Any,
-) -> Trained:
-    """Train `model` (a size, such as "transformer-tiny") on `data` (a parallel file, or cldr:dates and the like).
+) -> Trained | Learned:
+    """Train `model`, a size, on `data`: a translator on pairs, all others to tell labels.
 
+    Pairs (for sizes such as "transformer-tiny") are a parallel file, or cldr:dates and the like. Labels are a TSV for
+    nets of texts; for nets of pictures a folder with one for each class, or "digits" (for "vit-digits").
     out: the run's folder, runs/MODEL-DATA unless given. config: a recipe in TOML or a run.json; options beat it.
-    resume: a run's folder, to go on with; then nothing else is given. options: the fields of TrainSettings and of
-    Recipe. Raises Stopped (exit code 75) when a signal ends the run early, after a checkpoint.
+    resume: a run's folder, to go on with; then nothing else is given. options: the fields of TrainSettings or
+    LearnSettings, and of Recipe. Raises Stopped (exit code 75) when a signal ends the run early, after a checkpoint.
     """
     on_event = on_event or (lambda event: None)
     if resume is not None:
-        if model or data or out or config or any(v is not None for v in options.values()):
-            raise ConfigError("--resume takes the run's own settings; give nothing beside it.")
+        refuse_beside_resume(model, data, out, config, *options.values())
         return _resume(Path(resume), on_event)
     recipe = read_settings(Path(config)) if config else {}
-    settings = merge(recipe, {"model": model, "data": data, **options}, where="qkv train")
+    given = {"model": model, "data": data, **options}
+    if not translates(model or recipe.get("model")):
+        return learn.start_from_nothing(recipe, given, out, on_event)
+    settings = merge(recipe, given, where="qkv train")
     refuse_idle(settings.data, options)
-    get_size(settings.model)  # a name that is not known is told before the data is read
     folder = free_folder(out, f"{settings.model}-{Path(settings.data.replace(':', '-')).stem}")
     splits = open_settings_data(settings)
     tokenizer = learn_tokenizer(settings, splits)
@@ -72,6 +81,11 @@ def train(
     if unknown > MANY_UNKNOWN:
         on_event(Noticed(f"{unknown:.0%} of the validation tokens are unknown words: --tokenizer bpe knows them all."))
     return fit(settings, splits, tokenizer, folder, on_event)
+
+
+def translates(model: Any) -> bool:
+    """Tell whether a size is of a translator; a name that is not known raises ConfigError before data is read."""
+    return not isinstance(model, str) or issubclass(get_size(model)[0].net, EncoderDecoder)  # type: ignore[arg-type]
 
 
 def learn_tokenizer(settings: TrainSettings, splits: Splits) -> Tokenizer:
@@ -114,27 +128,25 @@ def open_settings_data(settings: TrainSettings) -> Splits:
 def fit(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folder: Path, on_event: OnEvent) -> Trained:
     """Train from the first step in a new folder."""
     training, task = _prepare(settings, splits, tokenizer, folder, on_event)
-    files.make_folder(folder)
-    run = {"qkv": __version__, "settings": to_dict(settings)}
-    files.write_json(folder / "run.json", {**run, "data_sha256": _hash(splits), "made_with": surroundings()})
+    begin(folder, "train", settings, _hash(splits))
     tokenizer.save(folder / "tokenizer.json")
-    return _run(training, task, settings, splits, folder, on_event)
+    return _run(training, task, settings, splits, on_event)
 
 
-def _resume(folder: Path, on_event: OnEvent) -> Trained:
-    run = read_run(folder)
+def _resume(folder: Path, on_event: OnEvent) -> Trained | Learned:
+    run = reopen(folder, "train")
+    if not translates(run["settings"].get("model")):
+        return learn.go_on_from_nothing(folder, on_event)
     settings = merge(run["settings"], where=str(folder / "run.json"))
     splits = open_settings_data(settings)
     if _hash(splits) != run.get("data_sha256"):
-        raise ConfigError(f"{settings.data} is not the data that {folder} was trained on; put it back, or start anew.")
+        refuse_other_data(settings.data, folder)
     place = folder / "tokenizer.json"
     if not place.exists():  # a kill came between run.json and this
         learn_tokenizer(settings, splits).save(place)
     training, task = _prepare(settings, splits, Tokenizer.load(place), folder, on_event)
-    for note in training.resume():
-        on_event(Noticed(note))
-    on_event(Noticed(f"Going on after step {training.at.step} of {settings.recipe.steps}."))
-    return _run(training, task, settings, splits, folder, on_event)
+    catch_up(training, on_event)
+    return _run(training, task, settings, splits, on_event)
 
 
 def _prepare(
@@ -174,31 +186,31 @@ def _encode(task: Translation, pairs: Sequence[Pair], settings: TrainSettings, o
 
 
 def _run(
-    training: Training[EncoderDecoder],
-    task: Translation,
-    settings: TrainSettings,
-    splits: Splits,
-    folder: Path,
-    on_event: OnEvent,
+    training: Training[EncoderDecoder], task: Translation, settings: TrainSettings, splits: Splits, on_event: OnEvent
 ) -> Trained:
-    seconds = 0.0
-    with closing(training.run()) as events:
-        for event in events:
-            seconds += event.seconds if isinstance(event, Stepped) else 0.0
-            on_event(event)
+    seconds = run_through(training, on_event)
     card = {"data": settings.data}
     if settings.data.startswith("cldr:"):
         card |= {"source": settings.source, "target": settings.target, "items": settings.items}
     model = Translator(training.net, task.source, task.target, card=card)
-    model.save(folder)
-    write_card(folder, model, settings, training.at)
-    return Trained(model, folder, splits, seconds)
+    model.save(training.folder)
+    write_card(training, model, _tell(settings, task.source.vocab_size))
+    return Trained(model, training.folder, splits, seconds)
+
+
+def _tell(settings: TrainSettings, vocab_size: int) -> Told:
+    data = settings.data
+    built_in = data.startswith("cldr:")
+    lists = f"lists of {settings.items} items of {data} from {settings.source} to {settings.target}"
+    return Told(
+        title=f"{settings.model} trained on {data}",
+        what=f"to translate {lists if built_in else f'as the pairs of {data} do'}",
+        data=f"{data}, {settings.tokenizer} tokens, vocabulary {vocab_size:,}",
+        commands=('translate {} "..."', f"evaluate {{}} {data if built_in else 'test.tsv'}"),
+    )
 
 
 def _hash(splits: Splits) -> str:
-    digest = hashlib.sha256()
-    for pairs in (splits.train, splits.validation):
-        for pair in pairs:
-            digest.update(f"{pair.source}\t{pair.target}\n".encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
+    return hash_texts(
+        [[f"{pair.source}\t{pair.target}" for pair in part] for part in (splits.train, splits.validation)]
+    )
