@@ -14,8 +14,8 @@ from pathlib import Path
 from tokenizers import Tokenizer as Library
 from tokenizers import decoders, models
 
+from qkv.base import files
 from qkv.base.errors import ShapeError
-from qkv.base.files import write_bytes
 from qkv.text.assembly import assemble, find_class
 from qkv.text.checks import check_unicode, checked_ids, guarded, read_json
 from qkv.text.layouts import CONFIG, read_files
@@ -41,13 +41,13 @@ class Encoding:
 class TextTokenizer:
     """Turns text into ids and back, as one public model does; made by `load`, `train_wordpiece`, `train_byte_bpe`.
 
-    files: what a tokenizer's folder holds, by name. kind: the class of tokenizers it is; empty to take its
+    content: what a tokenizer's folder holds, by name. kind: the class of tokenizers it is; empty to take its
     tokenizer.json as it stands.
     """
 
-    def __init__(self, files: Mapping[str, bytes], kind: str, folder: Path = Path()) -> None:
-        made = assemble(folder, files, kind)
-        self._files, self._kind, self._folder, self._library = dict(files), kind, folder, made.library
+    def __init__(self, content: Mapping[str, bytes], kind: str, folder: Path = Path()) -> None:
+        made = assemble(folder, content, kind)
+        self._files, self._kind, self._folder, self._library = dict(content), kind, folder, made.library
         named, model = made.named, made.library.model
         self.mask_id = named.get("mask_token")
         self.start_id = named.get("cls_token", named.get("bos_token"))
@@ -129,13 +129,13 @@ class TextTokenizer:
         Only tokenizer_config.json is written anew, and only if the class, which the model's config.json told, would
         be lost without it.
         """
-        files, place = dict(self._files), Path(folder)
-        if find_class(place, files, {}) != self._kind:
-            settings = read_json(place / CONFIG, files.get(CONFIG, b"{}"))
-            files[CONFIG] = (json.dumps(settings | {"tokenizer_class": self._kind}, indent=2) + "\n").encode()
-        for name, data in files.items():
-            write_bytes(place / name, data)
-        return [*files]
+        content, place = dict(self._files), Path(folder)
+        if find_class(place, content, {}) != self._kind:
+            settings = read_json(place / CONFIG, content.get(CONFIG, b"{}"))
+            content[CONFIG] = (json.dumps(settings | {"tokenizer_class": self._kind}, indent=2) + "\n").encode()
+        for name, data in content.items():
+            files.write_bytes(place / name, data)
+        return [*content]
 
     @classmethod
     def load(cls, folder: str | Path) -> "TextTokenizer":
@@ -144,10 +144,10 @@ class TextTokenizer:
         Raises DataError that names the file that is missing or broken, UnsupportedError for a class unknown here.
         """
         folder = Path(folder)
-        files = read_files(folder)
+        content = read_files(folder)
         config = folder / "config.json"
         told = read_json(config, config.read_bytes()) if config.is_file() else {}
-        return cls(files, find_class(folder, files, told), folder)
+        return cls(content, find_class(folder, content, told), folder)
 
     def __reduce__(self) -> tuple:
         return TextTokenizer, (self._files, self._kind, self._folder)
