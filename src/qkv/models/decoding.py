@@ -128,7 +128,7 @@ class TextDecoder(Decoder):
 
     def step(self, ids: Int[Tensor, "n"], state: Decoding) -> Float[Tensor, "n v"]:
         """Append one token to each row of `state`, in place; return the logits of the next."""
-        place, at = torch.tensor([state.written], device=ids.device), state.lengths[:, None]
+        place, at = torch.full((1,), state.written, device=ids.device), state.lengths[:, None]
         state.written, state.lengths = state.written + 1, state.lengths + 1
         where = Where(at=place, mask=keys_mask(state.mask[:, : state.written]))
         return self._say(self._run(self.embed(ids[:, None], at), at, where, state.caches)[:, 0])

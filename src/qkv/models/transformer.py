@@ -171,7 +171,7 @@ class Transformer(EncoderDecoder):
 
     def step(self, ids: Int[Tensor, "n"], state: Decoding) -> Float[Tensor, "n v"]:
         """Append one token to each row of `state`, in place; return the logits of the next."""
-        at = torch.tensor([state.written], device=ids.device)
+        at = torch.full((1,), state.written, device=ids.device)
         state.written += 1
         where = Where(mask=reach_mask(at, state.written), at=at)
         x = self._embed(self._target_table(), ids[:, None], at[None])
