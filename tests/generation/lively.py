@@ -65,10 +65,9 @@ def _make(name: str) -> Any:
 
 
 @torch.inference_mode()
-def log_p(net: Any, prompt: Tensor, ids: list[int]) -> Tensor:
-    """Return the log-probabilities (t, v) of the token after each prefix of an output, by a pass without a cache."""
+def logits(net: Any, prompt: Tensor, ids: list[int]) -> Tensor:
+    """Return the logits (t, v) of the token after each prefix of an output, by a pass without a cache."""
     if isinstance(net, Decoder):
         whole = torch.cat((prompt, torch.tensor([ids], dtype=torch.long)), 1)
-        return net(whole)[0, prompt.size(1) - 1 :].double().log_softmax(-1)
-    target = torch.tensor([[net.cfg.start_id, *ids]])
-    return net(prompt, target, torch.ones_like(prompt, dtype=torch.bool))[0].double().log_softmax(-1)
+        return net(whole)[0, prompt.size(1) - 1 :]
+    return net(prompt, torch.tensor([[net.cfg.start_id, *ids]]), torch.ones_like(prompt, dtype=torch.bool))[0]

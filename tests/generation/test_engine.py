@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from generation.lively import DECODERS, NAMES, ROOM, Lively, lively, log_p
+from generation.lively import DECODERS, NAMES, ROOM, Lively, lively, logits
 from qkv.base.errors import ConfigError, ShapeError, UnsupportedError
 from qkv.generation.engine import generate
 from qkv.generation.outputs import Hypothesis
@@ -66,7 +66,8 @@ def test_a_batch_of_unequal_prompts_is_its_rows(name, way, monkeypatch):
 def test_the_score_is_that_of_a_pass_without_a_cache(name, way):
     one = lively(name)
     for found, prompt in zip(run(one, **WAYS[way]), one.rows(), strict=True):
-        values = log_p(one.net, prompt, found.ids[:-1]).gather(1, torch.tensor(found.ids)[:, None])
+        log_p = logits(one.net, prompt, found.ids[:-1]).log_softmax(-1)
+        values = log_p.gather(1, torch.tensor(found.ids)[:, None])
         assert found.score == pytest.approx(values.mean().item(), abs=1e-5)
         assert (found.why == "end") == (found.ids[-1] in one.ends) and len(found.ids) <= ROOM
         assert found.why == "end" or len(found.ids) == ROOM
@@ -77,10 +78,25 @@ def test_the_score_is_that_of_a_pass_without_a_cache(name, way):
 def test_greedy_takes_the_likeliest_token_at_every_step(name):
     one = lively(name)
     for found, prompt in zip(run(one), one.rows(), strict=True):
-        values = log_p(one.net, prompt, found.ids[:-1])
+        values = logits(one.net, prompt, found.ids[:-1])
         never = [] if isinstance(one.net, Decoder) else [one.net.cfg.pad_id]
         values = values.index_fill(1, torch.tensor(never, dtype=torch.long), -torch.inf)
         assert found.ids == values.argmax(-1).tolist()
+
+
+@every_net
+def test_what_a_text_holds_it_repeats_less(name):
+    """A decoder's text begins with its prompt; an encoder-decoder's source is another text."""
+    one = lively(name)
+    sampling = Sampling(top_k=1, repetition_penalty=1.5)
+    for found, prompt in zip(run(one, sampling=sampling, never=[]), one.rows(), strict=True):
+        said = set(prompt[0].tolist()) if isinstance(one.net, Decoder) else set()
+        for row, token in zip(logits(one.net, prompt, found.ids[:-1]).clone(), found.ids, strict=True):
+            for i in said:
+                row[i] *= 1.5 if row[i] < 0 else 1 / 1.5
+            assert token == row.argmax()
+            said.add(token)
+    assert run(one, sampling=sampling) != run(one)
 
 
 @every_net

@@ -108,8 +108,11 @@ def shape_logits(
 
 def draw(logits: Float[Tensor, "n v"], at: Float[Tensor, "n"]) -> Int[Tensor, "n"]:
     """Return the token of each row at which its distribution, summed up, passes `at`, a number in [0, 1)."""
-    sums = logits.double().softmax(-1).cumsum(-1)
-    return torch.searchsorted(sums, at[:, None].to(sums) * sums[:, -1:], right=True)[:, 0]
+    found = []
+    for row, number in zip(logits.softmax(-1), at.double(), strict=True):  # one by one: the sums stay in a core's cache
+        sums = row.cumsum(0, dtype=torch.float64)
+        found.append(torch.searchsorted(sums, number * sums[-1], right=True))
+    return torch.stack(found)
 
 
 class Sampler:
