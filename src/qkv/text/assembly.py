@@ -22,6 +22,7 @@ from qkv.text.layouts import (
     JSON,
     MODELS,
     NAMED,
+    TOKENS,
     Vocabulary,
     as_token,
     check_ids,
@@ -31,7 +32,7 @@ from qkv.text.layouts import (
     read_settings,
     read_vocabulary,
 )
-from qkv.text.pieces import check_charsmap
+from qkv.text.pieces import is_charsmap
 from qkv.text.recipes import CLASSES, RECIPES, Recipe, plain
 
 PROBE = "a \u0001☃"
@@ -70,6 +71,11 @@ def assemble(folder: Path, files: Mapping[str, bytes], kind: str) -> Assembled:
     with _guarded(folder, files):
         settings = read_settings(folder, files)
         words = read_vocabulary(folder, files)
+        if not kind and words.whole is None:
+            raise DataError(
+                f"{words.file} may be CamemBERT's or XLM-R's, which number their tokens differently: name its "
+                f"tokenizer_class in {CONFIG}."
+            )
         added = read_added(folder, files, settings, words)
         recipe = RECIPES.get(kind, Recipe(make=_as_it_stands, special={}))
         named = _named(folder, settings, added, recipe, words)
@@ -84,7 +90,7 @@ def assemble(folder: Path, files: Mapping[str, bytes], kind: str) -> Assembled:
 
 def _guarded(folder: Path, files: Mapping[str, bytes]) -> AbstractContextManager[None]:
     names = [name for name in files if name in (JSON, CONFIG) or JSON not in files]
-    return guarded(f"{folder}: {' and '.join(names)} make no tokenizer that can be used")
+    return guarded(f"{folder}: no tokenizer that can be used is in {', '.join(names)}")
 
 
 def _class(folder: Path, files: Mapping[str, bytes], config: Mapping[str, Any]) -> str:
@@ -98,22 +104,17 @@ def _class(folder: Path, files: Mapping[str, bytes], config: Mapping[str, Any]) 
         return kind
     if declared:
         raise UnsupportedError(
-            f"{folder / CONFIG} declares a {declared}, which qkv knows only from a {JSON}; it has {', '.join(RECIPES)}."
+            f"{folder / CONFIG} declares a {declared!s:.60}, which qkv knows only from a {JSON}; "
+            f"it has {', '.join(RECIPES)}."
         )
     return _guess(folder, files)
 
 
 def _guess(folder: Path, files: Mapping[str, bytes]) -> str:
-    """Return the class that a layout has when nothing says more."""
+    """Return the class that a layout has when nothing says more; empty where it may be one of two."""
     words = read_vocabulary(folder, files)
     if words.file.name in MODELS:
-        kind = {"spm.model": "DebertaV2Tokenizer", "tokenizer.model": "LlamaTokenizer"}.get(words.file.name)
-        if kind is None:
-            raise DataError(
-                f"{words.file} may be CamemBERT's or XLM-R's, which number their tokens differently: name its "
-                f"tokenizer_class in {CONFIG}."
-            )
-        return kind
+        return {"spm.model": "DebertaV2Tokenizer", "tokenizer.model": "LlamaTokenizer"}.get(words.file.name, "")
     if words.merges is None:
         return "BertTokenizer"
     if any(token.endswith("</w>") for token in words.tokens if isinstance(token, str)):
@@ -126,7 +127,7 @@ def _named(
 ) -> dict[str, AddedToken]:
     """Return the special tokens that have a name, with the flags they are added with; the usual seven come first."""
     told: dict[str, Any] = dict(recipe.special)
-    told |= {key: value for key, value in settings.items() if is_named(key, value) or (key in NAMED and value is None)}
+    told |= {key: value for key, value in settings.items() if is_named(key, value) or key in NAMED}
     flagged = {str(token): token for token in added.values()}
     if not told and words.whole is not None:
         known = {text for text, token in flagged.items() if token.special}
@@ -135,7 +136,9 @@ def _named(
     for name in recipe.spaced:
         if isinstance(told[name], str):
             told[name] = {"content": told[name], "lstrip": True, "special": True}
-    tokens = {name: as_token(folder / CONFIG, told[name]) for name in order if told.get(name) is not None}
+    tokens = {
+        name: as_token(folder / f"{CONFIG} or {TOKENS}", told[name]) for name in order if told.get(name) is not None
+    }
     for token in tokens.values():
         token.special = True
     return {name: flagged.get(str(token), token) for name, token in tokens.items()}
@@ -158,7 +161,8 @@ def _arranged(words: Vocabulary, recipe: Recipe, named: Mapping[str, AddedToken]
     for step in steps.get("normalizers", [steps]):
         if step.get("type") == "Precompiled" and step.get("precompiled_charsmap"):
             charsmap = base64.b64decode(step["precompiled_charsmap"], validate=True)
-            check_charsmap(charsmap)
+            if not is_charsmap(charsmap):
+                raise DataError(f"{words.file}: its map of characters is cut short. Download it again.")
             return replace(words, charsmap=charsmap)
     return words
 
@@ -175,7 +179,7 @@ def _add_tokens(folder: Path, library: Library, added: Mapping[int, AddedToken],
     for i, token in sorted(added.items()):
         if library.token_to_id(str(token)) != i:
             raise DataError(
-                f"{folder}: the added token {str(token)!r} should have the id {i}, but the vocabulary gives it "
+                f"{folder}: the added token {str(token)!r:.60} should have the id {i}, but the vocabulary gives it "
                 f"{library.token_to_id(str(token))}."
             )
     present |= {*map(str, added.values())}
@@ -209,6 +213,7 @@ def _check(path: Path, library: Library, words: Vocabulary) -> None:
     for token, i, special in zip(encoding.tokens, encoding.ids, encoding.special_tokens_mask, strict=True):
         if special and library.token_to_id(token) != i:
             raise DataError(
-                f"{path}: its post-processor gives {token!r} the id {i}, its vocabulary {library.token_to_id(token)}."
+                f"{path}: its post-processor gives {token!r:.60} the id {i}, its vocabulary "
+                f"{library.token_to_id(token)}."
             )
     library.decode(encoding.ids)

@@ -24,6 +24,10 @@ MODELS = ("sentencepiece.bpe.model", "spm.model", "tokenizer.model")
 FILES = (JSON, VOCAB_JSON, MERGES, VOCAB_TXT, *MODELS, CONFIG, TOKENS, ADDED, "chat_template.jinja")
 
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+SWITCHES = {
+    "add_bos_token", "add_eos_token", "add_prefix_space", "clean_up_tokenization_spaces", "do_lower_case", "legacy",
+    "split_by_punct", "split_special_tokens", "strip_accents", "tokenize_chinese_chars", "trim_offsets",
+}  # fmt: skip
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 # What Rust calls white space, and takes off the end of each line of a vocab.txt.
 _SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -72,6 +76,9 @@ def read_settings(folder: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
     if "added_tokens_decoder" not in settings and TOKENS in files:
         for key, value in read_json(folder / TOKENS, files[TOKENS]).items():
             settings[key] = value | {"special": True} if isinstance(value, dict) and "content" in value else value
+    for key in SWITCHES & settings.keys():
+        if not isinstance(settings[key], bool | None):
+            raise DataError(f"{folder / CONFIG}: {key} is {settings[key]!r:.80}, wanted true or false.")
     return settings
 
 
@@ -81,7 +88,7 @@ def read_vocabulary(folder: Path, files: Mapping[str, bytes]) -> Vocabulary:
     if JSON in files:
         return _read_whole(folder / JSON, files[JSON])
     if VOCAB_JSON in files and MERGES in files:
-        tokens = read_json(folder / VOCAB_JSON, files[VOCAB_JSON])
+        tokens = check_ids(folder / VOCAB_JSON, read_json(folder / VOCAB_JSON, files[VOCAB_JSON]))
         return Vocabulary(folder / VOCAB_JSON, tokens, _read_merges(folder / MERGES, files[MERGES]))
     if VOCAB_TXT in files:
         lines = _lines(folder / VOCAB_TXT, files[VOCAB_TXT])
@@ -133,7 +140,7 @@ def as_token(path: Path, value: object) -> AddedToken:
     """Return a token that a file writes as a string, or as an object with flags."""
     if isinstance(value, str):
         return AddedToken(value, special=True)
-    flags = _object(path, value)
+    flags = value if isinstance(value, dict) else {}
     if not isinstance(flags.get("content"), str) or any(not isinstance(flags.get(key, False), bool) for key in _FLAGS):
         raise DataError(f"{path}: {json.dumps(value)[:120]} is no token; it needs a content and flags.")
     return AddedToken(
@@ -146,9 +153,9 @@ def check_ids(path: Path, tokens: Mapping[Any, Any]) -> dict[str, int]:
     taken: dict[int, str] = {}
     for text, i in tokens.items():
         if not isinstance(text, str) or type(i) is not int or not 0 <= i < 2**31:
-            raise DataError(f"{path}: the id of {text!r} is {i!r}; ids are whole numbers from 0.")
+            raise DataError(f"{path}: the id of {text!r:.60} is {i!r:.60}; ids are whole numbers from 0.")
         if i in taken:
-            raise DataError(f"{path}: {taken[i]!r} and {text!r} both have the id {i}. Download it again.")
+            raise DataError(f"{path}: {taken[i]!r:.60} and {text!r:.60} both have the id {i}. Download it again.")
         taken[i] = text
     return dict(tokens)
 
@@ -224,7 +231,7 @@ def _pair(path: Path, merge: Iterable[Any], line: int | None = None) -> tuple[st
 def _id(path: Path, value: object) -> int:
     text = str(value)
     if isinstance(value, bool) or not text.isdecimal() or len(text) > 9:
-        raise DataError(f"{path}: {value!r} is no token id.")
+        raise DataError(f"{path}: {value!r:.60} is no token id.")
     return int(text)
 
 

@@ -56,6 +56,18 @@ def read_pieces(path: Path, data: bytes) -> PieceModel:
     return model
 
 
+def is_charsmap(charsmap: bytes) -> bool:
+    """Tell whether a map of characters is whole: the length of a trie, the trie, and text."""
+    length = int.from_bytes(charsmap[:4], "little")
+    if len(charsmap) < 4 or length % 4 or length > len(charsmap) - 4:
+        return False
+    try:
+        charsmap[4 + length :].decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _model(data: bytes) -> PieceModel:
     model = PieceModel([], "unigram", 0, b"")
     for field, value in _fields(data):
@@ -71,7 +83,8 @@ def _model(data: bytes) -> PieceModel:
             model.charsmap = _bytes(dict(_fields(_bytes(value))).get(2, b""))
     if not model.pieces:
         raise DataError("it has no pieces")
-    check_charsmap(model.charsmap)
+    if model.charsmap and not is_charsmap(model.charsmap):
+        raise DataError("its map of characters is cut short")
     return model
 
 
@@ -81,15 +94,6 @@ def _piece(fields: Iterable[tuple[int, Value]]) -> Piece:
     if not isinstance(score, float) or not math.isfinite(score):
         raise DataError(f"the score of a piece is {score!r}")
     return Piece(_bytes(told.get(1, b"")).decode(), score, _number(told.get(3, 1)))
-
-
-def check_charsmap(charsmap: bytes) -> None:
-    """Refuse a map of characters that the library would read beyond its end: a trie after its length, then text."""
-    if charsmap:
-        length = int.from_bytes(charsmap[:4], "little")
-        if len(charsmap) < 4 or length % 4 or length > len(charsmap) - 4:
-            raise DataError("its map of characters is cut short")
-        charsmap[4 + length :].decode()
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Value]]:

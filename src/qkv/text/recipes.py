@@ -208,7 +208,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "LlamaTokenizer": Recipe(make=_llama, special=_ANGLES),
 }
-# The class of each kind of model, as its config.json names it.
+# The class of each kind of model, as its config.json names it; Llama's differ, and its tokenizer's files name theirs.
 CLASSES = {
     "bert": "BertTokenizer",
     "distilbert": "BertTokenizer",
@@ -218,5 +218,4 @@ CLASSES = {
     "openai-gpt": "OpenAIGPTTokenizer",
     "gpt2": "GPT2Tokenizer",
     "deberta-v2": "DebertaV2Tokenizer",
-    "llama": "LlamaTokenizer",
 }
