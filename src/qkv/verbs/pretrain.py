@@ -15,7 +15,7 @@ from qkv.verbs.running import Job, Learned, OnEvent, go_on, refuse_beside_resume
 from qkv.verbs.settings import PretrainSettings, free_folder, merge, pace, read_settings
 
 MOST_TOKENS = 8000
-DEFAULTS = {"weight_decay": 0.1, "beta2": 0.98, "budget": 4096, "lr": 1e-3}
+DEFAULTS = {"lr": 1e-3, "weight_decay": 0.1, "smoothing": 0.0}
 
 
 def pretrain(

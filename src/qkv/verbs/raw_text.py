@@ -94,11 +94,12 @@ def _ids(examples: Any) -> torch.Tensor:
 
 def _sample(model: Reader | Writer, document: str) -> list[Written] | list[Filled]:
     """Let a model go on with the beginning of a text, or guess the longest word of it."""
+    paragraphs = [paragraph.split() for paragraph in document.split("\n\n")]
+    words = next((some for some in paragraphs if len(some) >= _GAPPED), document.split())[:_GAPPED]
     if isinstance(model, Writer):
-        prompt = " ".join(document.split()[:_PROMPT])
+        prompt = " ".join(words[:_PROMPT])
         room = min(_WRITTEN, model.net.cfg.max_len - len(model.tokenizer.encode(prompt).ids))
         return generate(model, [prompt], n_tokens=room, temperature=0.8, top_p=0.95) if room > 0 else []
-    words = document.split()[:_GAPPED]
     hidden = max(range(len(words)), key=lambda i: (words[i].isalpha(), len(words[i])))
     words[hidden] = mask_of(model.tokenizer)
     text = " ".join(words)
