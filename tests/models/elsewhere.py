@@ -13,50 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.acts import answers, begin, decode, steps, words, writes
 from models.away import Away, Elsewhere, send, send_net
-from models.tiny import SMALL, Sentences, batch_for, difference, make, outputs
-
-N_STEPS = 3
-
-
-def answers(net: Any, batch: Any) -> list[Tensor]:
-    """Return all that a net says of a batch, and the gradient of each parameter."""
-    found = outputs(net, batch)
-    total = sum(out.sin().log_softmax(-1)[..., 0].sum() for out in found)
-    return [*found, *torch.autograd.grad(total, list(net.parameters()))]  # type: ignore[arg-type]
-
-
-def writes(net: Any) -> bool:
-    """Tell whether a net goes on with texts, or answers them."""
-    return hasattr(net, "step") and getattr(net.cfg, "head", "lm") == "lm"
-
-
-def begin(net: Any, batch: Any) -> tuple[Tensor, Any]:
-    """Read sources, or prompts padded on the left."""
-    ids, mask = (batch.source, batch.source_mask) if isinstance(batch, Sentences) else (x.flip(1) for x in batch)
-    return net.begin(ids, mask, beams=2, room=2 * N_STEPS + 1)  # the first may be a start token
-
-
-def steps(net: Any, state: Any, ids: Tensor) -> list[Tensor]:
-    """Append the columns of ids, and return what is said after each."""
-    return [net.step(column, state) for column in ids.unbind(1)]
-
-
-@torch.no_grad()
-def decode(net: Any, batch: Any, first: Tensor, then: Tensor) -> list[Tensor]:
-    """Write some tokens, pick rows, write some more."""
-    logits, state = begin(net, batch)
-    logits = [logits, *steps(net, state, first)]
-    rows = torch.tensor([1, 1, 3, 2, 5, 5])
-    state = state.pick(rows if first.is_cpu else send(rows))
-    return [*logits, *steps(net, state, then)]
+from models.tiny import SMALL, batch_for, difference, make
 
 
 def compare(small: Any) -> dict[str, Any]:
     """Return the largest difference of what a net says, learns and writes, and what a step waits for."""
     torch.manual_seed(0)
-    net, batch = make(small), batch_for(small)
-    ids = torch.randint(4, 27, (6, 2 * N_STEPS)).split(N_STEPS, 1)
+    net, batch, ids = make(small), batch_for(small), words()
     wanted = answers(net, batch) + (decode(net, batch, *ids) if writes(net) else [])
     send_net(net)
     with Elsewhere():
