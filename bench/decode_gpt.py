@@ -91,7 +91,6 @@ def contenders(hf: Path, ct2: Path | None, tokens: int, threads: int) -> list[Co
             ("fp32", "float32", None),
             ("fp32, MKL", "float32", mkl),
             ("int8", "int8", None),
-            ("int8, MKL", "int8", mkl),
             ("int8 with bf16", "int8_bfloat16", None),
         ):
             options = {"compute_type": kind, "threads": threads}
@@ -106,9 +105,13 @@ def make_jobs(n_tokens: int) -> dict[str, Prompts]:
 
 
 def tell(
-    report: Report, title: str, size: dict[str, Any], outcomes: Mapping[str, Outcome], jobs: Mapping[str, Prompts],
+    report: Report,
+    title: str,
+    size: dict[str, Any],
+    outcomes: Mapping[str, Outcome],
+    jobs: Mapping[str, Prompts],
     tokens: int,
-) -> None:  # fmt: skip
+) -> None:
     """Write one table per batch size, what beats what, and how many outputs equal the baseline's."""
     read = max(found["read GB/s"] for found in outcomes["roofline"].results.values())
     steps = {kind: read * 1e9 / bytes_per_step(size, n) for kind, n in BYTES.items()}
