@@ -206,6 +206,8 @@ FAR = {"id": 9999, "content": "<x>", "special": False} | dict.fromkeys(
     ("single_word", "lstrip", "rstrip", "normalized"), False
 )
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+TENFOLD = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
+BOMB = {"type": "Sequence", "normalizers": [TENFOLD] * 12}
 NO_TRIE = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(b"\xff\xff\xff\xff").decode()}
 BROKEN = {
     "nothing": (
@@ -236,7 +238,12 @@ BROKEN = {
         r"added token '<x>' should have the id 9999, but .* 1499",
     ),
     "regex": (changed(pre_tokenizer=SPLIT), r"no tokenizer that can be used is in tokenizer\.json: .*parenthesis"),
-    "panic": (changed(normalizer=NO_TRIE), r"tokenizer\.json: its map of characters is cut short"),
+    "panic": (changed(normalizer=NO_TRIE), r"tokenizer\.json: its map of characters is damaged"),
+    "bomb": (changed(normalizer=BOMB), r"tokenizer\.json: its normalizer makes a text more than 10,000 times as long"),
+    "later bomb": (
+        changed(decoder=json.loads(json.dumps(BOMB).replace("normalizers", "decoders"))),
+        "its decoder makes a text",
+    ),
     "pointer": ({"tokenizer.json": POINTER}, r"tokenizer\.json is a Git LFS pointer"),
     "page": ({"vocab.txt": b"\n<!DOCTYPE html><html>"}, r"vocab\.txt is an HTML page"),
     "empty": ({"vocab.txt": b""}, r"vocab\.txt is empty"),

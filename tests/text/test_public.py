@@ -1,5 +1,8 @@
 """Public tokenizers equal transformers' from the same folder, in every layout: ids, spans, words, segments, text."""
 
+import json
+import shutil
+
 import pytest
 from transformers import AutoTokenizer
 
@@ -8,6 +11,7 @@ from qkv.text.public import Encoding, TextTokenizer
 from text.public_layouts import NAMES, lay_out, strings
 
 ALL = [*NAMES, *(f"{name}.json" for name in NAMES)]
+FLAGS = ("handle_chinese_chars", "strip_accents", "lowercase")
 MANY, FEW = 10_000, 240
 
 
@@ -80,6 +84,32 @@ def test_texts_equal_the_references(folders, name):
 @pytest.mark.parametrize("name", ALL)
 def test_many_texts_equal_the_references(folders, name):
     compare(folders(name), strings(MANY))
+
+
+OLDER = {
+    "llama2": {
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ],
+        },
+        "pre_tokenizer": None,
+    },
+    "bert-cased": {"normalizer": {"type": "BertNormalizer", "clean_text": True} | dict.fromkeys(FLAGS, True)},
+}
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("name", OLDER)
+def test_a_class_prevails_over_its_tokenizer_json_as_in_the_reference(name, declared, folders, tmp_path):
+    folder = shutil.copytree(folders(f"{name}.json"), tmp_path / "older")
+    whole = json.loads((folder / "tokenizer.json").read_bytes())
+    (folder / "tokenizer.json").write_text(json.dumps(whole | OLDER[name]))
+    if not declared:
+        (folder / "tokenizer_config.json").unlink()
+    compare(folder, strings(150))
 
 
 @pytest.mark.parametrize("name", ALL)

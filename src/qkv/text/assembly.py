@@ -6,6 +6,7 @@ post-processor, and the class does the rest, as in transformers 5.23; of any oth
 
 import base64
 import json
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -32,9 +33,10 @@ from qkv.text.layouts import (
     read_settings,
     read_vocabulary,
 )
-from qkv.text.pieces import is_charsmap
+from qkv.text.pieces import LONGEST, is_charsmap
 from qkv.text.recipes import CLASSES, RECIPES, Recipe, plain
 
+MOST_GROWTH = 10_000
 PROBE = "a \u0001☃"
 # What special tokens are usually called, for a tokenizer.json that has nothing beside it to say so.
 _USUAL = {
@@ -162,14 +164,26 @@ def _arranged(words: Vocabulary, recipe: Recipe, named: Mapping[str, AddedToken]
         if step.get("type") == "Precompiled" and step.get("precompiled_charsmap"):
             charsmap = base64.b64decode(step["precompiled_charsmap"], validate=True)
             if not is_charsmap(charsmap):
-                raise DataError(f"{words.file}: its map of characters is cut short. Download it again.")
+                raise DataError(f"{words.file}: its map of characters is damaged. Download it again.")
             return replace(words, charsmap=charsmap)
     return words
 
 
 def _as_it_stands(words: Vocabulary, settings: Mapping[str, Any], named: Mapping[str, AddedToken]) -> Library:
-    """Read a tokenizer.json; text is never cut or filled up silently, whatever it says."""
-    return Library.from_str(json.dumps({**(words.whole or {}), "truncation": None, "padding": None}))
+    """Read a tokenizer.json; text is never cut or filled up silently, nor grows without end, whatever it says."""
+    whole = words.whole or {}
+    for part in ("normalizer", "decoder"):
+        if _growth(whole.get(part)) > MOST_GROWTH:
+            raise DataError(f"{words.file}: its {part} makes a text more than {MOST_GROWTH:,} times as long.")
+    return Library.from_str(json.dumps({**whole, "truncation": None, "padding": None}))
+
+
+def _growth(step: dict[str, Any] | None) -> int:
+    """Return how many times longer a step can make a text, or all the steps of a sequence together."""
+    step = step or {}
+    steps = step.get("normalizers", step.get("decoders", ()))
+    grown = len(str(step.get("content", step.get("prepend", ""))))
+    return math.prod(map(_growth, steps), start=LONGEST if step.get("type") == "Precompiled" else 1 + grown)
 
 
 def _add_tokens(folder: Path, library: Library, added: Mapping[int, AddedToken], special: list[AddedToken]) -> None:

@@ -16,6 +16,7 @@ from qkv.base.errors import DataError
 CONTROL, USER_DEFINED = 3, 4
 ALGORITHMS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 PIECES, TRAINER, NORMALIZER = 1, 2, 3
+LONGEST = 64  # what a character may become; Unicode's longest, of U+FDFA, has 18
 VARINT, BYTES, WIDTHS = 0, 2, {1: 8, 5: 4}
 
 Value = int | float | bytes
@@ -57,15 +58,15 @@ def read_pieces(path: Path, data: bytes) -> PieceModel:
 
 
 def is_charsmap(charsmap: bytes) -> bool:
-    """Tell whether a map of characters is whole: the length of a trie, the trie, and text."""
+    """Tell whether a map of characters is whole: a trie's length, the trie, texts, none beyond any of Unicode's."""
     length = int.from_bytes(charsmap[:4], "little")
     if len(charsmap) < 4 or length % 4 or length > len(charsmap) - 4:
         return False
     try:
-        charsmap[4 + length :].decode()
+        texts = charsmap[4 + length :].decode().split("\0")
     except UnicodeDecodeError:
         return False
-    return True
+    return max(map(len, texts)) <= LONGEST
 
 
 def _model(data: bytes) -> PieceModel:
@@ -84,7 +85,7 @@ def _model(data: bytes) -> PieceModel:
     if not model.pieces:
         raise DataError("it has no pieces")
     if model.charsmap and not is_charsmap(model.charsmap):
-        raise DataError("its map of characters is cut short")
+        raise DataError("its map of characters is damaged")
     return model
 
 
