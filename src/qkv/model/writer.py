@@ -53,7 +53,7 @@ class Writer(Model):
             ids,
             mask,
             room=n_tokens,
-            end_ids=[] if self.tokenizer.end_id is None else [self.tokenizer.end_id],
+            end_ids={*self.net.cfg.end_ids, self.tokenizer.end_id} - {None},
             sampling=sampling,
             beams=beams,
             length_penalty=length_penalty,
