@@ -123,7 +123,7 @@ def test_what_is_saved_is_what_was_trained(place):
 def test_it_learns(place):
     """Enough steps to know the few words: a text is then far from as likely as any other."""
     events: list[Any] = []
-    long = {"steps": 120, "lr": 1e-2, "validate_every": 120, "checkpoint_every": 120, "budget": 1024}
+    long: dict[str, Any] = {"steps": 120, "lr": 1e-2, "validate_every": 120, "checkpoint_every": 120, "budget": 1024}
     done = pretrain("gpt-tiny", "corpus.txt", out="run", on_event=events.append, **SHORT | long)
     first = next(event for event in events if isinstance(event, Stepped))
     assert isinstance(events[0], TextReport)
