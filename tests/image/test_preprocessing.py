@@ -111,9 +111,10 @@ def test_a_strip_is_refused_before_it_grows():
         ({"crop": (5, 6)}, r"crop \(5, 6\) does not fit into size \(4, 6\)"),
         ({"mean": (0.5, 0.5)}, "both have 1 number, or 3"),
         ({"mean": (0.5,) * 3}, "both have 1 number, or 3"),
-        ({"std": (0.0,)}, "above 0"),
-        ({"mean": (float("nan"),)}, "finite"),
-        ({"rescale": float("inf")}, "finite"),
+        ({"std": (0.0,)}, r"std \(0.0,\) must be from 1e-6 to 1e6"),
+        ({"mean": (float("nan"),)}, "must be from -1e6 to 1e6"),
+        ({"mean": (1e308,)}, "must be from -1e6 to 1e6"),
+        ({"rescale": float("inf")}, "rescale inf and std"),
     ],
 )
 def test_impossible_settings_are_refused(change, message):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from qkv.base.errors import ConfigError, nearest
+from qkv.base.errors import ConfigError, brief, nearest
 
 T = TypeVar("T")
 RANGES: dict[str, tuple[float, float]] = {  # the first that fits a name counts
@@ -36,7 +36,7 @@ def from_dict(cls: type[T], data: Mapping[str, Any], where: str) -> T:
     """
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    faults = [f'unknown key "{key}"{_hint(key, fields)}' for key in data if key not in fields]
+    faults = [f'unknown key "{key[:80]}"{_hint(key, fields)}' for key in data if key not in fields]
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name not in data:
@@ -46,7 +46,7 @@ def from_dict(cls: type[T], data: Mapping[str, Any], where: str) -> T:
         try:
             values[name] = _fit(hints[name], data[name], f"{where}: {name}")
         except TypeError:
-            faults.append(f'"{name}" is {data[name]!r}, wanted {_spell(hints[name])}')
+            faults.append(f'"{name}" is {brief(data[name])}, wanted {_spell(hints[name])}')
     if faults:
         raise ConfigError(f"{where}: " + "; ".join(faults))
     return cls(**values)
@@ -100,7 +100,9 @@ def _hint(name: str, names: Mapping[str, Any]) -> str:
 def choose(name: str, value: str, allowed: Mapping[str, T], where: str) -> T:
     """Look `value` up in a table of choices, or raise ConfigError naming the choices and the nearest one."""
     if value not in allowed:
-        raise ConfigError(f'{where}: {name} "{value}" is not one of {", ".join(allowed)}.{nearest(value, allowed)}')
+        raise ConfigError(
+            f'{where}: {name} "{value[:80]}" is not one of {", ".join(allowed)}.{nearest(value, allowed)}'
+        )
     return allowed[value]
 
 

@@ -34,7 +34,13 @@ class UnsupportedError(QkvError):
     """What was asked for cannot be expressed or is not available here."""
 
 
+def brief(value: object) -> str:
+    """Spell a value as Python would write it, or the beginning of one that is long: files may hold any."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return ' Did you mean "x"?' for the closest of `names`, or an empty string when nothing is close."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name[:80], list(names), n=1, cutoff=0.6)
     return f' Did you mean "{close[0]}"?' if close else ""

@@ -1,6 +1,5 @@
 """From any picture to what a net reads: scaled, cropped and normalised exactly as its checkpoint was trained."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +57,10 @@ class Preprocessing:
             faults.append(f"crop {self.crop} does not fit into size {self.size}")
         if len(self.mean) not in (1, 3) or len(self.std) != len(self.mean):
             faults.append(f"mean {self.mean} and std {self.std} must both have 1 number, or 3 (RGB)")
-        if not all(map(math.isfinite, (self.rescale, *self.mean, *self.std))) or min((self.rescale, *self.std)) <= 0:
-            faults.append(f"rescale {self.rescale} and std {self.std} must be above 0, and all numbers finite")
+        if not all(1e-6 <= x <= 1e6 for x in (self.rescale, *self.std)):
+            faults.append(f"rescale {self.rescale} and std {self.std} must be from 1e-6 to 1e6")
+        if not all(abs(x) <= 1e6 for x in self.mean):
+            faults.append(f"mean {self.mean} must be from -1e6 to 1e6")
         if faults:
             raise ConfigError(f"Preprocessing: {'; '.join(faults)}.")
 

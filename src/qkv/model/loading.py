@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from qkv.base.config import from_dict
-from qkv.base.errors import ConfigError, DataError, WeightsError
+from qkv.base.errors import ConfigError, DataError, WeightsError, brief
 from qkv.model.core import FORMAT_VERSION, WEIGHTS, Header, Model, digest
 from qkv.model.reader import Reader
 from qkv.model.translator import SOURCE, TARGET, TOKENIZER, Translator
 from qkv.model.viewer import Viewer, read_preprocessing
 from qkv.model.writer import Writer
 from qkv.models import FAMILIES, get_family
+from qkv.models.empty import build_empty, check_memory
 from qkv.models.family import Decoder, Encoder, EncoderDecoder, Family, Format, PictureNet
 from qkv.nn.embed import fill_buffers
 from qkv.text.public import TextTokenizer
@@ -52,7 +53,8 @@ def _find_format(folder: Path, config: Mapping[str, Any]) -> tuple[Family, Forma
                 return family, public
             names += public.names if public.key == "model_type" else []
     raise ConfigError(
-        f'{folder / "config.json"}: model_type "{config.get("model_type")}" is none that qkv reads: {", ".join(names)}.'
+        f'{folder / "config.json"}: model_type "{str(config.get("model_type"))[:80]}" is none that qkv reads: '
+        f"{', '.join(names)}."
     )
 
 
@@ -92,19 +94,26 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
     where = str(folder / "config.json")
     if config.get("format_version") != FORMAT_VERSION:
         raise ConfigError(
-            f"{where}: format_version {config.get('format_version')} is not the one this qkv reads ({FORMAT_VERSION})."
+            f"{where}: format_version {brief(config.get('format_version'))} is not the one this qkv reads "
+            f"({FORMAT_VERSION})."
         )
     header = from_dict(Header, config, where)
     family = get_family(header.family)
     net = _fill(family, from_dict(family.config, header.config, where), None, read_safetensors(folder), folder)
     model = _wrap(net, folder, config, header.card)
     for name in {WEIGHTS, *header.sha256}:
-        if Path(name).name != name or header.sha256.get(name) != digest(folder / name):
+        if not _is_listed(folder, name, header.sha256):
             raise WeightsError(
                 f"{folder / name} is not the file that config.json was written with (its SHA-256 differs): it is "
                 "damaged, or of another model. Copy the whole folder again."
             )
     return model
+
+
+def _is_listed(folder: Path, name: str, sums: Mapping[str, str]) -> bool:
+    """Tell whether a file of this very folder is the one that its header names."""
+    path = folder / name
+    return Path(name).name == name and path.is_file() and sums.get(name) == digest(path)
 
 
 def _matched(model: Translator, folder: Path) -> Translator:
@@ -132,9 +141,9 @@ def _fill(
     family: Family, cfg: Any, public: Format | None, theirs: Mapping[str, torch.Tensor], folder: Path
 ) -> EncoderDecoder | Encoder | Decoder | PictureNet:
     """Build the net without memory, then give it the tensors of a file: a public format's, or our own."""
-    with torch.device("meta"):
-        net = family.net(cfg)
-    like, where = net.state_dict(), str(folder)
+    net, where = build_empty(family, cfg), str(folder)
+    check_memory(net, min((x.element_size() for x in theirs.values()), default=4), str(folder / "config.json"))
+    like = net.state_dict()
     if public is None:
         state = read_state([same(name, name) for name in like], theirs, like, where=where, kind=family.name)
     else:

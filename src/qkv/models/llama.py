@@ -64,9 +64,9 @@ class Config:
         if self.head_width % 2:
             raise ConfigError(f"d_head is {self.head_width}; it must be even, since columns turn in pairs.")
         factor, low, high, old = self.stretch or (1.0, 1.0, 4.0, 1)
-        if min(self.theta, factor, low, high - low, old) <= 0:
+        if not all(0 < x < 1e30 for x in (self.theta, factor, low, high - low, old)):
             raise ConfigError(
-                f"theta {self.theta} and stretch {self.stretch} must be positive, and stretch's `high` above its `low`."
+                f"theta {self.theta} and stretch {self.stretch} must be positive and finite, and `high` above `low`."
             )
 
     @property

@@ -4,9 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from qkv.base.config import choose
 from qkv.base.errors import UnsupportedError
-from qkv.weights.configs import ConfigTable, name_labels, read_labels, write_labels
+from qkv.weights.configs import ConfigTable, name_labels, read_head, read_labels, write_labels
 from qkv.weights.rules import Rule, join, same
 
 WIDTHS: dict[str, dict[str, Any]] = {
@@ -140,9 +139,7 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     if "mlp_ratio" in layout.other:
         gated = fields.get("gated", False)
         fields |= {"d_ff": _hidden(fields["d_model"] * ratio, gated)} | ({"act": "silu"} if gated else {})
-    classes = {layout.stem + suffix: found for suffix, found in layout.heads.items()}
-    told = (config.get("architectures") or [f"{layout.stem}Model"])[0]
-    head, reads = choose("architectures", told, classes, "config.json")
+    head, reads = read_head(config, {found: layout.stem + suffix for suffix, found in layout.heads.items()})
     labels = {"n_labels": len(read_labels(config))} if head else {}
     made = {"picture_size": size, "patch": patch[0], "head": head, "reads": reads, "layout": name}  # type: ignore[index]
     return fields | labels | made

@@ -88,7 +88,9 @@ def from_timm(config: Mapping[str, Any]) -> dict[str, Any]:
     gated, distilled, bare = *_kind(name), told.get("no_embed_class") or False
     faults = [] if size else [f'"img_size" is {told["img_size"]!r}, not one or two numbers of pixels']
     faults += [] if patch and patch[0] == patch[1] else [f'"patch_size" is {told["patch_size"]!r}, not one number']
-    faults += [] if type(ratio) in (int, float) else [f'"mlp_ratio" is {ratio!r}, not a number']
+    sound = type(ratio) in (int, float) and 0 < ratio <= 1024
+    faults += [] if sound else [f'"mlp_ratio" is {ratio!r}, not a number up to 1,024']
+    faults += [] if type(told["embed_dim"]) is int else [f'"embed_dim" is {told["embed_dim"]!r}, not a whole number']
     if (told.get("reg_tokens") and not bare) or (distilled and (bare or told.get("reg_tokens"))):
         faults.append(
             f'"no_embed_class" is {bare}, but registers have no positions here, and class tokens of DeiT have'

@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from qkv.base.config import to_dict
 from qkv.base.errors import ConfigError, nearest
 from qkv.models import FAMILIES, get_family
+from qkv.models.empty import build_empty
 from qkv.models.family import Family, MapSpec
 
 MISSING = "-"
@@ -71,8 +70,7 @@ def _compare(a: dict[str, Any], b: dict[str, Any]) -> list[Difference]:
 
 def _shapes(family: Family, cfg: Any) -> dict[str, str]:
     """Return the shapes of all parameters; layers of one shape are told once, with their number."""
-    with torch.device("meta"):
-        net = family.net(cfg)
+    net = build_empty(family, cfg)
     layers: dict[tuple[str, str], int] = {}
     for name, p in net.named_parameters():
         key = re.sub(r"\.\d+\.", ".*.", name), " x ".join(map(str, p.shape))

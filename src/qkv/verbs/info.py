@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from qkv.base.config import to_dict
 from qkv.model import load
 from qkv.models import FAMILIES, get_family, get_size
+from qkv.models.empty import build_empty
 from qkv.models.family import Family, MapSpec
 
 
@@ -42,8 +41,7 @@ def info(model: str) -> Info:
 
 
 def _describe(name: str, family: Family, cfg: Any, card: dict[str, Any] | None = None) -> Info:
-    with torch.device("meta"):
-        net = family.net(cfg)
+    net = build_empty(family, cfg)
     parts: Counter[str] = Counter()
     for parameter, p in net.named_parameters():
         parts[parameter.partition(".")[0]] += p.numel()

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from qkv.models import FAMILIES, get_family
+from qkv.models.empty import build_empty
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,8 +24,7 @@ def tables(families: Sequence[str] = ()) -> list[Count]:
     counts = []
     for family in map(get_family, families or FAMILIES):
         for size, cfg in family.sizes.items():
-            with torch.device("meta"):
-                n = sum(p.numel() for p in family.net(cfg).parameters())
+            n = sum(p.numel() for p in build_empty(family, cfg).parameters())
             said = family.published.get(size)
             published, source, why = (float(said[0]), *said[1:]) if said else (None, "", "")
             counts.append(

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from qkv.base.config import choose
-from qkv.base.errors import ConfigError, UnsupportedError, nearest
+from qkv.base.errors import ConfigError, UnsupportedError, brief, nearest
+
+T = TypeVar("T")
 
 # What transformers writes beside any net, now or once: how files were made, how to decode and train. None of it changes
 # what a net computes.
@@ -64,6 +66,7 @@ class ConfigTable:
         """
         theirs = {key: value for key, value in config.items() if value is not None}
         found = [*self._faults(config, theirs), *faults]
+        found = [fault if len(fault) <= 200 else f"{fault[:200]}..." for fault in found]
         if found:
             told = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
             end = "" if told.endswith("?") else "."
@@ -112,14 +115,14 @@ def read_labels(config: Mapping[str, Any]) -> list[str]:
     if not named:
         n = config.get("num_labels", 2)
         if type(n) is not int or not 0 < n <= MAX_LABELS:
-            raise ConfigError(f'config.json: "num_labels" is {str(n)[:80]}; it must be from 1 to {MAX_LABELS:,}.')
+            raise ConfigError(f'config.json: "num_labels" is {brief(n)}; it must be from 1 to {MAX_LABELS:,}.')
         return name_labels(n)
     try:
         labels = {int(i): str(label) for i, label in named.items()}
     except (AttributeError, ValueError):
         labels = {}
     if not labels or len(labels) != len(named) or sorted(labels) != list(range(len(labels))):
-        raise ConfigError(f'config.json: the ids of "id2label" must run from 0 without gap, not {str(named)[:80]}.')
+        raise ConfigError(f'config.json: the ids of "id2label" must run from 0 without gap, not {brief(named)}.')
     return [labels[i] for i in range(len(labels))]
 
 
@@ -136,7 +139,7 @@ def name_labels(n: int) -> list[str]:
     return [f"LABEL_{i}" for i in range(n)]
 
 
-def read_head(config: Mapping[str, Any], classes: Mapping[str | None, str]) -> str | None:
+def read_head(config: Mapping[str, Any], classes: Mapping[T, str]) -> T:
     """Return the head whose class a public configuration names, or the first of `classes` if it names none."""
     named = config.get("architectures") or list(classes.values())
     name = named[0] if isinstance(named, list) else named

@@ -101,6 +101,7 @@ def read_state(
             if not misfits:
                 ours.update(zip(row.ours, _turn(row, parts), strict=True))
     faults.check(where, kind, len(wanted))
+    _check_types(ours, where)
     ours.update({row.ours[0]: ours[row.ours[1]] for row in rows if row.kind == "tie"})
     return ours
 
@@ -151,6 +152,17 @@ def _misfits(row: Rule, parts: Sequence[Tensor], like: Tensor) -> Iterator[str]:
             yield f"{name}: file {part.dtype}, model {like.dtype}"
         elif part.dtype != parts[0].dtype:
             yield f"{name}: {part.dtype}, but {row.theirs[0]}, which it joins, {parts[0].dtype}"
+
+
+def _check_types(ours: Mapping[str, Tensor], where: str) -> None:
+    """Refuse a net whose layers would not understand each other."""
+    first = {x.dtype: name for name, x in reversed([*ours.items()]) if x.is_floating_point()}
+    if len(first) > 1:
+        told = ", ".join(f"{str(dtype).removeprefix('torch.')} ({name})" for dtype, name in first.items())
+        raise WeightsError(
+            f"{where} mixes types of numbers: {told}. Save the model in one of them (in transformers: model.to(dtype), "
+            "then save_pretrained)."
+        )
 
 
 def _resized(shape: Sequence[int], dim: int, size: int) -> list[int]:
