@@ -132,7 +132,7 @@ def test_numbers_for_all_channels_and_one_channel():
         ({"image_mean": "half"}, '"mean" is'),
         ({"image_mean": [0.5, None, 0.5]}, '"mean" is'),
         ({"image_std": [0.5, 0.5]}, "both have 1 number, or 3"),
-        ({"rescale_factor": 0}, "above 0"),
+        ({"rescale_factor": 0}, "from 1e-6 to 1e6"),
     ],
 )
 def test_what_is_not_understood_is_refused(changes, message):

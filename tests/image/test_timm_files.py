@@ -90,7 +90,7 @@ def test_one_channel():
         ({"input_size": [1, 224, 224]}, "are not of 1 channels"),
         ({"mean": 0.5}, '"mean" is 0.5, wanted a list'),
         ({"mean": ["a", "b", "c"]}, '"mean" is'),
-        ({"std": [0, 1, 1]}, "above 0"),
+        ({"std": [0, 1, 1]}, "from 1e-6 to 1e6"),
     ],
 )
 def test_what_is_not_understood_is_refused(changes, message):
