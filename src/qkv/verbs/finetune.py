@@ -66,6 +66,7 @@ def _make(settings: LearnSettings, base: Model) -> Job:
     weights = [*base.net.state_dict().values()]
     head = base.net.cfg.head if base.net.cfg.head == "pretraining" else raw_text.HEADS[settings.objective]
     notes = _fit(base, settings, head=head)
+    base.card = {"data": settings.data}
     return raw_text.make_job(base, documents, settings, base=weights, notes=notes)
 
 
