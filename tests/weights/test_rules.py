@@ -217,3 +217,13 @@ def test_time_grows_with_the_number_of_tensors_not_with_its_square(starred):
 
     seconds(20)
     assert min(seconds(300) for _ in range(2)) < 30 * min(seconds(30) for _ in range(3))
+
+
+def test_types_that_would_not_understand_each_other_are_refused(net, file):
+    """All of a file in another type is another matter: the net then has it, too."""
+    half = {name: x.half() if x.is_floating_point() else x for name, x in file.items()}
+    assert read_state(TABLE, half, net)["token.weight"].dtype == torch.float16
+    file["h.1.fc1.weight"] = file["h.1.fc1.weight"].half()
+    match = r"this file mixes types of numbers: .*float16 \(blocks\.1\.up\.weight\).* Save the model in one of them"
+    with pytest.raises(WeightsError, match=match):
+        read_state(TABLE, file, net)

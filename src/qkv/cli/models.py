@@ -10,6 +10,8 @@ from rich.console import Console
 from qkv.cli.app import NO_OUTPUT, Dtype, Flags, app, read_texts, show
 
 Name = Annotated[str, Parameter(help="A folder with a model, or a name on the hub.")]
+Truncate = Annotated[bool, Parameter(negative="", help="Cut texts that are too long.")]
+Stride = Annotated[int | None, Parameter(help="Read long texts in pieces that share so many tokens.")]
 Texts = Annotated[list[str] | None, Parameter(help='Texts; "-" or none reads stdin, a text per line.')]
 
 
@@ -90,6 +92,8 @@ def predict(
     /,
     *,
     top: Annotated[int, Parameter(help="How many labels to tell for each.")] = 5,
+    truncate: Truncate = False,
+    stride: Stride = None,
     dtype: Dtype = "fp32",
     output: Flags = NO_OUTPUT,
 ) -> None:
@@ -97,7 +101,8 @@ def predict(
     from qkv.screen.answers import show_labels
     from qkv.verbs.read import predict
 
-    show(predict(model, read_texts(inputs), top=top, dtype=dtype), show_labels, output)
+    found = predict(model, read_texts(inputs), top=top, truncate=truncate, stride=stride, dtype=dtype)
+    show(found, show_labels, output)
 
 
 @app.command
@@ -107,6 +112,8 @@ def embed(
     /,
     *,
     save: Annotated[Path | None, Parameter(help="Write the vectors to a .npy file.")] = None,
+    truncate: Truncate = False,
+    stride: Stride = None,
     dtype: Dtype = "fp32",
     output: Flags = NO_OUTPUT,
 ) -> None:
@@ -114,7 +121,7 @@ def embed(
     from qkv.screen.answers import show_vectors
     from qkv.verbs.read import embed
 
-    done = embed(model, read_texts(inputs), save=save, dtype=dtype)
+    done = embed(model, read_texts(inputs), save=save, truncate=truncate, stride=stride, dtype=dtype)
     if save:
         Console(stderr=True).print(f"{len(done.vectors)} vectors of {done.vectors.shape[1]} numbers in {save}.")
     else:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from qkv.base.errors import DataError, UnsupportedError
 from qkv.model.core import Model
+from qkv.model.lengths import average, read_texts
 from qkv.model.translator import check_texts
 from qkv.text.public import Encoding, TextTokenizer
 
@@ -32,11 +33,10 @@ class Label(NamedTuple):
     probability: float
 
 
-def rank_labels(labels: Sequence[str], logits: Float[Tensor, "k"]) -> list[Label]:
-    """Return all labels with their probabilities, likeliest first."""
-    found = logits.float().softmax(-1).sort(descending=True)
-    order: list[int] = found.indices.tolist()
-    return [Label(labels[i], p) for i, p in zip(order, found.values.tolist(), strict=True)]
+def rank_labels(labels: Sequence[str], probabilities: Float[Tensor, "b k"]) -> list[list[Label]]:
+    """Return all labels with their probabilities, likeliest first, for each row."""
+    orders: list[list[int]] = probabilities.argsort(descending=True).tolist()
+    return [[Label(labels[i], float(row[i])) for i in order] for order, row in zip(orders, probabilities, strict=True)]
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Reader(Model):
         """
         if self.net.cfg.head not in ("mlm", "pretraining") or self.tokenizer.mask_id is None:
             raise UnsupportedError(f"This {self.family.name} has no head for masked tokens: it cannot fill gaps.")
-        (encoded,) = self._encode([text])
+        encoded = self.tokenizer.encode(text, max_len=self.net.cfg.max_len)
         gaps = [i for i, token in enumerate(encoded.ids) if token == self.tokenizer.mask_id]
         if not gaps:
             (mask,) = self.tokenizer.pieces([self.tokenizer.mask_id])
@@ -67,33 +67,52 @@ class Reader(Model):
             for gap, tokens, values in zip(gaps, found.indices.tolist(), found.values.tolist(), strict=True)
         ]
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[list[Label]]:
-        """Return the labels of each text, or of each text with its pair, likeliest first."""
+    def predict(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        *,
+        truncate: bool = False,
+        stride: int | None = None,
+    ) -> list[list[Label]]:
+        """Return the labels of each text, or of each text with its pair, likeliest first.
+
+        truncate, stride: as in `model.lengths.read_texts`; pieces of a text agree on the mean of their probabilities.
+        """
         if self.net.cfg.head != "classify":
             raise UnsupportedError(f"This {self.family.name} has no head for labels: fine-tune it with qkv finetune.")
         check_texts(texts, "predict")
-        return [rank_labels(self.labels, logits) for logits in self._run(self._encode(texts, pairs))]
-
-    def embed(self, texts: Sequence[str], *, pooling: Literal["mean", "first"] = "mean") -> Float[Tensor, "b m"]:
-        """Return one vector per text: the mean of its tokens' states, or the state of the first."""
-        check_texts(texts, "embed")
-        vectors = []
+        encoded, owners = read_texts(self, texts, pairs, truncate=truncate, stride=stride)
         with torch.inference_mode():
-            for ids, mask, segments in self._batches(self._encode(texts)):
+            found = [self.net(*batch).float().softmax(-1) for batch in self._batches(encoded)]
+        return rank_labels(self.labels, average(torch.cat(found), owners)) if found else []
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        pooling: Literal["mean", "first"] = "mean",
+        truncate: bool = False,
+        stride: int | None = None,
+    ) -> Float[Tensor, "b m"]:
+        """Return one vector per text: the mean of its tokens' states, or the state of the first.
+
+        truncate, stride: as in `model.lengths.read_texts`; of the pieces of a text the mean is returned.
+        """
+        check_texts(texts, "embed")
+        encoded, owners = read_texts(self, texts, None, truncate=truncate, stride=stride)
+        vectors = [torch.empty(0, self.net.cfg.d_model)]
+        with torch.inference_mode():
+            for ids, mask, segments in self._batches(encoded):
                 states = self.net.encode(ids, mask, segments).float()
                 weight = mask[..., None] if pooling == "mean" else (mask.cumsum(1) == 1)[..., None] & mask[..., None]
                 vectors += [(states * weight).sum(1) / weight.sum(1)]
-        return torch.cat(vectors)
+        return average(torch.cat(vectors), owners)
 
     def _guess(self, encoded: Encoding, gap: int, token: int, probability: float) -> Guess:
         filled = [*encoded.ids[:gap], token, *encoded.ids[gap + 1 :]]
         ids = [i for i, special in zip(filled, encoded.special, strict=True) if not special]
         return Guess(self.tokenizer.pieces([token])[0], probability, self.tokenizer.decode(ids, keep_special=True))
-
-    def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Encoding]:
-        second = pairs or [None] * len(texts)
-        max_len = self.net.cfg.max_len
-        return [self.tokenizer.encode(a, b, max_len=max_len) for a, b in zip(texts, second, strict=True)]
 
     def _batches(self, encoded: Sequence[Encoding]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Lay texts side by side, padded on the right, as they come."""
@@ -104,11 +123,6 @@ class Reader(Model):
             ids = torch.tensor([one.ids + [self.net.cfg.pad_id] * (longest - len(one.ids)) for one in part])
             segments = torch.tensor([one.segments + [0] * (longest - len(one.ids)) for one in part])
             yield ids, torch.arange(longest) < lengths[:, None], segments
-
-    def _run(self, encoded: Sequence[Encoding]) -> Iterator[Tensor]:
-        with torch.inference_mode():
-            for batch in self._batches(encoded):
-                yield from self.net(*batch)
 
     def _save_codec(self, folder: Path) -> Sequence[str]:
         return self.tokenizer.save(folder)

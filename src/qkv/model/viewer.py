@@ -12,7 +12,7 @@ from torch import Tensor
 
 from qkv.base import files
 from qkv.base.config import from_dict, to_dict
-from qkv.base.errors import ConfigError, UnsupportedError
+from qkv.base.errors import ConfigError, DataError, UnsupportedError
 from qkv.image.hf_files import FILE, read_hf, write_hf
 from qkv.image.preprocessing import Preprocessing, Source, prepare_all
 from qkv.image.timm_files import read_timm, write_timm
@@ -33,7 +33,8 @@ class Viewer(Model):
         """Return the labels of each picture, likeliest first. A picture is a file, a Pillow image or an array."""
         if not self.net.cfg.head:
             raise UnsupportedError(f"This {self.family.name} has no head for labels: fine-tune it with qkv finetune.")
-        return [rank_labels(self.labels, logits) for logits in self._run(self.net, pictures)]
+        logits = torch.stack([*self._run(self.net, pictures)])
+        return rank_labels(self.labels, logits.float().softmax(-1))
 
     def embed(self, pictures: Sequence[Source]) -> Float[Tensor, "b m"]:
         """Return one vector per picture."""
@@ -42,6 +43,8 @@ class Viewer(Model):
     def _run(self, act: Any, pictures: Sequence[Source]) -> Iterator[Tensor]:
         if isinstance(pictures, str | Path):
             raise ConfigError("predict and embed take a list of pictures; put this one into a list.")
+        if not len(pictures):
+            raise DataError("There is no picture to look at: give one at least.")
         dtype = next(self.net.parameters(), torch.empty(0)).dtype
         with torch.inference_mode():
             for i in range(0, len(pictures), BATCH):

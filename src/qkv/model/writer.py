@@ -13,9 +13,10 @@ from qkv.generation.engine import generate
 from qkv.generation.outputs import Hypothesis
 from qkv.generation.sampling import Sampling
 from qkv.model.core import Model
+from qkv.model.lengths import average, read_texts
 from qkv.model.reader import Label, rank_labels
 from qkv.model.translator import check_texts
-from qkv.text.public import TextTokenizer
+from qkv.text.public import Encoding, TextTokenizer
 
 BATCH = 16
 
@@ -62,19 +63,27 @@ class Writer(Model):
             stream=stream,
         )
 
-    def predict(self, texts: Sequence[str]) -> list[list[Label]]:
-        """Return the labels of each text, likeliest first."""
+    def predict(self, texts: Sequence[str], *, truncate: bool = False, stride: int | None = None) -> list[list[Label]]:
+        """Return the labels of each text, likeliest first; long texts are treated as a Reader's are."""
         if self.net.cfg.head != "classify":
             raise UnsupportedError(f"This {self.family.name} has no head for labels: fine-tune it with qkv finetune.")
         check_texts(texts, "predict")
-        return [rank_labels(self.labels, logits) for batch in self._batches(texts) for logits in self.net(*batch)]
-
-    def embed(self, texts: Sequence[str]) -> Float[Tensor, "b m"]:
-        """Return one vector per text: the state of its last token, the only one that saw the whole."""
-        check_texts(texts, "embed")
+        encoded, owners = read_texts(self, texts, None, truncate=truncate, stride=stride)
         with torch.inference_mode():
-            found = [self.net.summary(self.net.encode(*batch), batch[1]) for batch in self._batches(texts)]
-        return torch.cat(found).float()
+            found = [self.net(*batch).float().softmax(-1) for batch in self._batches(encoded)]
+        return rank_labels(self.labels, average(torch.cat(found), owners)) if found else []
+
+    def embed(self, texts: Sequence[str], *, truncate: bool = False, stride: int | None = None) -> Float[Tensor, "b m"]:
+        """Return one vector per text: the state of its last token, the only one that saw the whole.
+
+        Long texts are treated as a Reader's are.
+        """
+        check_texts(texts, "embed")
+        encoded, owners = read_texts(self, texts, None, truncate=truncate, stride=stride)
+        found = [torch.empty(0, self.net.cfg.d_model)]
+        with torch.inference_mode():
+            found += [self.net.summary(self.net.encode(*batch), batch[1]).float() for batch in self._batches(encoded)]
+        return average(torch.cat(found), owners)
 
     def _prompt(self, text: str, bos: bool) -> list[int]:
         ids = self.tokenizer.encode(text).ids
@@ -85,11 +94,9 @@ class Writer(Model):
             raise ShapeError("Prompt is empty: give text, or --bos.")
         return ids
 
-    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[Tensor, Tensor]]:
-        rows = [self.tokenizer.encode(text, max_len=self.net.cfg.max_len).ids for text in texts]
-        with torch.inference_mode():
-            for i in range(0, len(rows), BATCH):
-                yield self._lay(rows[i : i + BATCH])
+    def _batches(self, encoded: Sequence[Encoding]) -> Iterator[tuple[Tensor, Tensor]]:
+        for i in range(0, len(encoded), BATCH):
+            yield self._lay([one.ids for one in encoded[i : i + BATCH]])
 
     def _lay(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """Lay texts side by side, padded on the left."""

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from qkv.base import files
-from qkv.model import Model
+from qkv.base.errors import ConfigError
+from qkv.model import Model, Viewer
 from qkv.model.reader import Guess, Label
 from qkv.verbs.translate import open_model
 
@@ -47,20 +48,49 @@ def fill(model: Model | Path | str, texts: Sequence[str], *, top: int = 5, dtype
 
 
 def predict(
-    model: Model | Path | str, inputs: Sequence[str], *, top: int = 5, dtype: Dtype = "fp32"
+    model: Model | Path | str,
+    inputs: Sequence[str],
+    *,
+    top: int = 5,
+    truncate: bool = False,
+    stride: int | None = None,
+    dtype: Dtype = "fp32",
 ) -> list[Predicted]:
-    """Return the likeliest labels of each text or picture file."""
-    labels = open_model(model, dtype).predict(inputs)
+    """Return the likeliest labels of each text or picture file.
+
+    truncate, stride: cut texts that are too long, or read them in pieces that share so many tokens.
+    """
+    opened = open_model(model, dtype)
+    labels = opened.predict(inputs, **_lengths(opened, truncate, stride))
     return [Predicted(one, ranked[:top]) for one, ranked in zip(inputs, labels, strict=True)]
 
 
 def embed(
-    model: Model | Path | str, inputs: Sequence[str], *, save: Path | str | None = None, dtype: Dtype = "fp32"
+    model: Model | Path | str,
+    inputs: Sequence[str],
+    *,
+    save: Path | str | None = None,
+    truncate: bool = False,
+    stride: int | None = None,
+    dtype: Dtype = "fp32",
 ) -> Embedded:
-    """Return a vector for each text or picture file; `save` also writes them as a NumPy file."""
-    vectors = open_model(model, dtype).embed(inputs).numpy()
+    """Return a vector for each text or picture file; `save` also writes them as a NumPy file.
+
+    truncate, stride: as for `predict`.
+    """
+    opened = open_model(model, dtype)
+    vectors = opened.embed(inputs, **_lengths(opened, truncate, stride)).numpy()
     if save is not None:
         file = BytesIO()
         np.lib.format.write_array(file, vectors, allow_pickle=False)
         files.write_bytes(Path(save), file.getvalue())
     return Embedded(list(inputs), vectors)
+
+
+def _lengths(model: Model, truncate: bool, stride: int | None) -> dict[str, Any]:
+    """Return what is asked of long texts; pictures have no length."""
+    if not isinstance(model, Viewer):
+        return {"truncate": truncate, "stride": stride}
+    if truncate or stride is not None:
+        raise ConfigError("truncate and stride are for texts; this model looks at pictures.")
+    return {}
