@@ -34,7 +34,7 @@ def refusal(path):
 )
 def test_lines_end_at_line_feeds_alone(tmp_path, data, expected):
     assert read_lines(write(tmp_path / "a.txt", data)) == expected
-    assert read_lines(write(tmp_path / "a.txt.gz", gzip.compress(data))) == expected
+    assert read_lines(write(tmp_path / "a.txt.gz", gzip.compress(data, mtime=0))) == expected
 
 
 def test_a_byte_that_is_not_utf8_is_named_with_its_place():
@@ -63,7 +63,7 @@ def test_folders_missing_empty_and_binary_files(tmp_path):
     [
         ("a\tb\n".encode("utf-16"), "UTF-16: save it as UTF-8"),
         (b"PK\x03\x04xx", "a zip archive or a spreadsheet"),
-        (gzip.compress(b"a\tb\n"), "compressed by gzip: give it a name that ends in .gz"),
+        (gzip.compress(b"a\tb\n", mtime=0), "compressed by gzip: give it a name that ends in .gz"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not the data: run git lfs pull"),
         (b"<!DOCTYPE html><html>", "an HTML page"),
     ],
@@ -73,11 +73,11 @@ def test_files_that_are_something_else_are_recognised(tmp_path, data, reason):
 
 
 def test_damaged_archives(tmp_path, monkeypatch):
-    whole = gzip.compress(b"a\tb\n" * 1000)
+    whole = gzip.compress(b"a\tb\n" * 1000, mtime=0)
     for data in (b"a\tb\n", whole[:-20], whole[:20] + b"\xff\xff" + whole[22:]):
         assert "a.tsv.gz is damaged or not made by gzip" in refusal(write(tmp_path / "a.tsv.gz", data))
     monkeypatch.setattr(lines, "_FREE_SIZE", 1000)
-    assert "grows to more than" in refusal(write(tmp_path / "a.tsv.gz", gzip.compress(b"\t" * 10**6)))
+    assert "grows to more than" in refusal(write(tmp_path / "a.tsv.gz", gzip.compress(b"\t" * 10**6, mtime=0)))
 
 
 def test_files_that_may_not_be_read(tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ def config(layout: str, shape: str) -> Any:
     given = SHAPES[shape] | {"vocab_size": 61, "max_position_embeddings": 20, "num_labels": 3}
     if layout == "distilbert":
         given = {DISTILBERT.get(key, key): value for key, value in given.items()}
-        return transformers.DistilBertConfig(**given, attn_implementation="eager")
+        return transformers.DistilBertConfig(**given, attn_implementation="eager")  # type: ignore[call-arg]
     other = {"type_vocab_size": 1, "layer_norm_eps": 1e-5} if shape == "one head" else {}
     other |= {"hidden_act": "relu"} if (shape, layout) == ("one head", "bert") else {}
     kind = getattr(transformers, f"{LAYOUTS[layout].stem}Config")

@@ -35,12 +35,12 @@ HEADS = {"classify": 5, None: 0}
 
 
 def make(head: str | None, shape: str, **changes: Any) -> Any:
-    given = {"window_size": 3, "num_classes": HEADS[head]} | SHAPES[shape] | changes
+    given: dict[str, Any] = {"window_size": 3, "num_classes": HEADS[head]} | SHAPES[shape] | changes
     return timm.create_model("swin_tiny_patch4_window7_224", **given)
 
 
 def saved(reference: Any, folder: Path) -> Path:
-    save_for_hf(reference, folder, safe_serialization=True)
+    save_for_hf(reference, str(folder), safe_serialization=True)
     return folder
 
 
@@ -128,7 +128,7 @@ def test_planted_faults_are_found(head, tmp_path):
 def test_every_architecture_by_its_name_alone(name):
     """As the published files have it: no settings beside the name and the size of pictures."""
     with torch.device("meta"):
-        reference = timm.create_model(name)
+        reference: Any = timm.create_model(name)
     public = FAMILY.formats["timm"]
     told = {"architecture": name, "num_classes": 1000, "num_features": reference.num_features, "global_pool": "avg"}
     cfg = public.read_config(told | {"pretrained_cfg": {"input_size": list(reference.default_cfg["input_size"])}})

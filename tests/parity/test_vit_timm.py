@@ -45,11 +45,12 @@ NETS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def make(net: str, shape: str, **changes: Any) -> Any:
     name, given = NETS[net]
-    return timm.create_model(name, **{"patch_size": 4, "num_classes": 5} | SHAPES[shape] | given | changes)
+    sizes: dict[str, Any] = {"patch_size": 4, "num_classes": 5} | SHAPES[shape] | given | changes
+    return timm.create_model(name, **sizes)
 
 
 def saved(reference: Any, folder: Path) -> Path:
-    save_for_hf(reference, folder, safe_serialization=True)
+    save_for_hf(reference, str(folder), safe_serialization=True)
     return folder
 
 
@@ -156,7 +157,7 @@ def test_another_way_to_resize_positions_is_found(tmp_path):
 def test_an_architecture_is_what_timm_builds(name):
     """From its name and its picture alone, as older files have it; written back, it has its name again."""
     with torch.device("meta"):
-        reference = timm.create_model(name)
+        reference: Any = timm.create_model(name)
         side = reference.pretrained_cfg["input_size"][1]
         told = {"architecture": name, "pretrained_cfg": {"input_size": [3, side, side]}}
         told["num_classes"] = reference.num_classes

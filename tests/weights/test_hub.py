@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from huggingface_hub import snapshot_download
 
 from qkv.base.errors import ConfigError, WeightsError
 from qkv.weights import hub
@@ -23,8 +24,9 @@ def cache(tmp_path, monkeypatch) -> Path:
     refs.mkdir()
     (refs / "main").write_text(COMMIT)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    whole = hub.snapshot_download
-    monkeypatch.setattr(hub, "snapshot_download", lambda name, **how: whole(name, cache_dir=tmp_path / "hub", **how))
+    monkeypatch.setattr(
+        hub, "snapshot_download", lambda name, **how: snapshot_download(name, cache_dir=tmp_path / "hub", **how)
+    )
     return snapshot
 
 

@@ -27,7 +27,7 @@ class Attend(nn.Module):
         if where.lengths is not None:
             parts = [part.split(list(where.lengths), 2) for part in (q, k, v)]
             alone = where._replace(lengths=None)
-            return torch.cat([self._mix(*part, alone) for part in zip(*parts, strict=True)], 2)
+            return torch.cat([self._mix(q, k, v, alone) for q, k, v in zip(*parts, strict=True)], 2)
         return self._mix(q, k, v, where)
 
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, where: Where) -> Tensor:

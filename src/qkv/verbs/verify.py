@@ -124,7 +124,7 @@ def _inputs(model: Model, folder: Path) -> tuple[dict[str, Tensor], tuple[int, i
 def _compare(model: Model, reference: Any, given: Mapping[str, Tensor]) -> tuple[list[float], float]:
     """Return the largest differences of the states of every layer, and of what the nets say."""
     net: Any = model.net.float()
-    seen: list[Tensor] = []
+    seen: list[Any] = []
     blocks = [module for module in net.modules() if isinstance(module, Block)]
     hooks = [blocks[0].register_forward_pre_hook(lambda _, x: seen.append(x[0]))]
     hooks += [block.register_forward_hook(lambda _, __, y: seen.append(y)) for block in blocks]
@@ -158,5 +158,5 @@ def _hash(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 
 def _digest(x: Tensor, words: Sequence[str]) -> str:
     digest = hashlib.sha256(" ".join(words).encode())
-    digest.update(x.contiguous().reshape(-1).view(torch.uint8).numpy())
+    digest.update(x.contiguous().reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
     return digest.hexdigest()
