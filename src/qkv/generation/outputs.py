@@ -4,6 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from torch import nn
+
 from qkv.base.errors import UnsupportedError
 from qkv.models.family import Decoder, EncoderDecoder
 
@@ -44,9 +46,9 @@ def special_tokens(net: Net, end_ids: Collection[int] | None, never: Collection[
     return Special(frozenset(named if end_ids is None else end_ids), sorted(padding if never is None else never))
 
 
-def check_eval(net: Net) -> None:
+def check_eval(net: nn.Module) -> None:
     """Raise UnsupportedError for a net in training mode."""
     if net.training:
         raise UnsupportedError(
-            "The net is in training mode, where dropout garbles what it writes: call net.eval() first."
+            "The net is in training mode, where dropout garbles what it says: call net.eval() first."
         )

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qkv.base.errors import ConfigError, ShapeError
+from qkv.generation.outputs import check_eval
 from qkv.text.public import Encoding
 
 
@@ -21,6 +22,7 @@ def read_texts(
     """
     if stride is not None and (truncate or pairs):
         raise ConfigError("stride splits long texts: it goes neither with truncate nor with pairs of texts.")
+    check_eval(model.net)
     tokenizer, max_len = model.tokenizer, model.net.cfg.max_len
     encoded: list[Encoding] = []
     owners: list[int] = []

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qkv.base.errors import DataError, UnsupportedError
+from qkv.generation.outputs import check_eval
 from qkv.model.core import Model
 from qkv.model.lengths import average, read_texts
 from qkv.model.translator import check_texts
@@ -52,6 +53,7 @@ class Reader(Model):
         """
         if self.net.cfg.head not in ("mlm", "pretraining") or self.tokenizer.mask_id is None:
             raise UnsupportedError(f"This {self.family.name} has no head for masked tokens: it cannot fill gaps.")
+        check_eval(self.net)
         encoded = self.tokenizer.encode(text, max_len=self.net.cfg.max_len)
         gaps = [i for i, token in enumerate(encoded.ids) if token == self.tokenizer.mask_id]
         if not gaps:

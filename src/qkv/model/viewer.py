@@ -13,6 +13,7 @@ from torch import Tensor
 from qkv.base import files
 from qkv.base.config import from_dict, to_dict
 from qkv.base.errors import ConfigError, DataError, UnsupportedError
+from qkv.generation.outputs import check_eval
 from qkv.image.hf_files import FILE, read_hf, write_hf
 from qkv.image.preprocessing import Preprocessing, Source, prepare_all
 from qkv.image.timm_files import read_timm, write_timm
@@ -43,6 +44,7 @@ class Viewer(Model):
     def _run(self, act: Any, pictures: Sequence[Source]) -> Iterator[Tensor]:
         if isinstance(pictures, str | Path):
             raise ConfigError("predict and embed take a list of pictures; put this one into a list.")
+        check_eval(self.net)
         if not len(pictures):
             raise DataError("There is no picture to look at: give one at least.")
         dtype = next(self.net.parameters(), torch.empty(0)).dtype

@@ -21,7 +21,7 @@ from qkv.models.bert_files import LAYOUTS, aliases, fit, from_hf, rules, to_hf
 from qkv.models.family import Encoder, Family, Format, MapSpec, Published
 from qkv.nn.attention import Attention
 from qkv.nn.block import Block, Stack
-from qkv.nn.heads import LabelHead, MaskedHead
+from qkv.nn.heads import LabelHead, MaskedHead, first_of
 from qkv.nn.linear import Linear
 from qkv.nn.mlp import Mlp
 from qkv.nn.table import TokenTable
@@ -175,13 +175,6 @@ class Bert(Encoder):
     ) -> Float[Tensor, "b 2"]:
         """Return the logits of "the second sentence follows the first" and "it does not": section 3.1, task 2."""
         return self.follows(self.summary(states, mask))
-
-
-def first_of(states: Float[Tensor, "b t m"], mask: Bool[Tensor, "b t"] | None) -> Float[Tensor, "b m"]:
-    """Return the state of the first real token of each row."""
-    if mask is None:
-        return states[:, 0]
-    return states[torch.arange(states.size(0), device=states.device), mask.long().argmax(1)]
 
 
 def maps(cfg: Config) -> tuple[MapSpec, ...]:

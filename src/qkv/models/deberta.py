@@ -16,12 +16,11 @@ from torch import Tensor, nn
 
 from qkv.base.config import check_ranges, from_dict
 from qkv.base.errors import ConfigError, ShapeError
-from qkv.models.bert import first_of
 from qkv.models.deberta_files import aliases, fit, from_hf, rules, to_hf
 from qkv.models.family import Encoder, Family, Format, MapSpec, Published
 from qkv.nn.attention import Attend, Attention
 from qkv.nn.block import Block, Stack
-from qkv.nn.heads import LabelHead, MaskedHead
+from qkv.nn.heads import LabelHead, MaskedHead, first_of
 from qkv.nn.linear import Linear
 from qkv.nn.mlp import ACTIVATIONS, Mlp
 from qkv.nn.table import TokenTable

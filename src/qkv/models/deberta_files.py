@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from qkv.models.bert_files import LAYOUTS
 from qkv.weights.configs import ConfigTable, name_labels, read_head, read_labels, write_labels
 from qkv.weights.rules import Rule, join, same
 
@@ -64,7 +63,13 @@ CLASSES = {
     "classify": "DebertaV2ForSequenceClassification",
     "tag": "DebertaV2ForTokenClassification",
 }
-_PARTS = LAYOUTS["bert"].parts  # within a block they are called as BERT's
+_PARTS = {  # of a block
+    "attention.output.dense": "attention.out",
+    "attention.output.LayerNorm": "norm_attention",
+    "intermediate.dense": "mlp.up",
+    "output.dense": "mlp.down",
+    "output.LayerNorm": "norm_mlp",
+}
 _MASKED = {  # the masked head's layer, norm and bias
     True: ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", "cls.predictions.bias"),
     False: ("lm_predictions.lm_head.dense", "lm_predictions.lm_head.LayerNorm", "lm_predictions.lm_head.bias"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from qkv.nn.linear import Linear
@@ -42,3 +42,10 @@ class LabelHead(nn.Module):
         if hasattr(self, "dense"):
             x = self.act(self.dense(x))
         return self.out(self.drop(x))
+
+
+def first_of(states: Float[Tensor, "b t m"], mask: Bool[Tensor, "b t"] | None) -> Float[Tensor, "b m"]:
+    """Return the state of the first real token of each row, which stands for its text."""
+    if mask is None:
+        return states[:, 0]
+    return states[torch.arange(states.size(0), device=states.device), mask.long().argmax(1)]
