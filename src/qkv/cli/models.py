@@ -42,8 +42,7 @@ def generate(
 
     texts = [""] if bos and not prompts and sys.stdin.isatty() else read_texts(prompts)
     live = len(texts) == 1 and not output.json and beams == 1
-    if live:
-        print(texts[0], end="", flush=True)
+    unsaid = iter(texts)  # shown with the first token, since what cannot be gone on with is not
     written = generate(
         model,
         texts,
@@ -57,11 +56,11 @@ def generate(
         seed=seed,
         beams=beams,
         stop=stop or (),
-        stream=(lambda _, ids, text: print(text, end="", flush=True)) if live else None,
+        stream=(lambda _, ids, text: print(next(unsaid, "") + text, end="", flush=True)) if live else None,
         dtype=dtype,
     )
     if live:
-        print(flush=True)
+        print(next(unsaid, ""), flush=True)
     else:
         show(written, show_written, output, wrap=False)
     if any(one.why == "interrupted" for one in written):

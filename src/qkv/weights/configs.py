@@ -92,7 +92,8 @@ class ConfigTable:
         """Tell what the net does not understand or cannot be; `theirs` are the values but for null."""
         fixed = FIXED | dict(self.fixed)
         known = {*self.plain, *self.words, *self.twins, *fixed, *self.other, *self.harmless, *HARMLESS}
-        yield from (f'unknown key "{key}".{nearest(key, known)}' for key in config if key not in known)
+        hints = {key: nearest(key, known) for key in config if key not in known}
+        yield from (f'unknown key "{key}"{hint and "."}{hint}' for key, hint in hints.items())
         needed = [key for key in (*fixed.keys() & {"model_type"}, *self.plain, *self.words) if key not in self.optional]
         yield from (f'missing key "{key}"' for key in needed if key not in theirs)
         for key, value in fixed.items():
