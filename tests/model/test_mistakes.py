@@ -112,3 +112,13 @@ def test_mean_and_std_are_the_checkpoint_s(tmp_path):
     path.write_text(json.dumps(told | {"image_mean": [0.1, 0.2], "image_std": [0.4, 0.5]}))
     with pytest.raises(ConfigError, match=r"mean .* and std .* must both have 1 number, or 3"):
         qkv.load(tmp_path / "made")
+
+
+@pytest.mark.parametrize("names", [["a", "b"], "abc", [1, 2, 3], {}])
+def test_names_of_labels_that_do_not_fit_are_refused(names, tmp_path):
+    vit_folder(tmp_path / "hf")
+    qkv.load(tmp_path / "hf").save(tmp_path / "timm", format="timm")
+    path = tmp_path / "timm/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"label_names": names}))
+    with pytest.raises(ConfigError, match=r'"label_names" is .*, wanted a name for each of 3 labels'):
+        qkv.load(tmp_path / "timm")

@@ -95,8 +95,11 @@ class Model:
     def _save_public(self, folder: Path, format: str) -> None:
         public, cfg = self.family.formats[format], self.net.cfg
         config = public.write_config(cfg)
-        if "id2label" in config and "labels" in self.card:
-            config |= write_labels(self.card["labels"])
+        labels = self.card.get("labels", [])
+        if "id2label" in config and labels:
+            config |= write_labels(labels)
+        elif labels and config.get("num_classes") == len(labels):  # timm's
+            config["label_names"] = labels
         tensors = write_state(public.rules(cfg), self.net.state_dict(), where=str(folder))
         config |= self._save_public_codec(folder, format)
         write_safetensors(folder / WEIGHTS, tensors)

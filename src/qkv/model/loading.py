@@ -41,8 +41,19 @@ def load(name: Path | str) -> Model:
     tensors = read_safetensors(weights)
     cfg = public.fit(public.read_config(config), tensors.keys())
     net = _fill(family, cfg, public, tensors, folder)
-    card = {"labels": read_labels(config)} if config.get("id2label") else {}
-    return _wrap(net, folder, config, card)
+    return _wrap(net, folder, config, _read_card(config))
+
+
+def _read_card(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names of labels, as transformers or timm has them, if a public configuration gives any."""
+    if config.get("id2label"):
+        return {"labels": read_labels(config)}
+    names, n = config.get("label_names"), config.get("num_classes")
+    if names is None:
+        return {}
+    if not isinstance(names, list) or len(names) != n or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f'config.json: "label_names" is {brief(names)}, wanted a name for each of {brief(n)} labels.')
+    return {"labels": names}
 
 
 def _find_format(folder: Path, config: Mapping[str, Any]) -> tuple[Family, Format]:
