@@ -90,3 +90,13 @@ def test_what_it_cannot_do_is_said(tmp_path):
         model.fill("[MASK] " + "bird " * 40)
     with pytest.raises(DataError, match="Text 2 of 2 is empty"):
         model.embed(["one", " "])
+
+
+def test_a_model_is_looked_into_as_its_net_is(tmp_path):
+    bert_folder(tmp_path)
+    model = qkv.load(tmp_path)
+    with qkv.look(model) as seen:
+        model.fill("the [MASK] cat")
+    with qkv.look(model.net) as again:
+        model.fill("the [MASK] cat")
+    assert torch.equal(seen.weights(1, "self", "text"), again.weights(1, "self", "text"))

@@ -1,5 +1,6 @@
 """What nets of texts promise, for any input: hypothesis draws lengths, places and ids; nets of each kind must hold."""
 
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -99,6 +100,18 @@ def test_a_batch_is_its_rows(small, seed, lengths):
 def test_without_padding_it_is_the_same_batch(small, seed, lengths):
     net, batch = draw(small, seed, lengths)
     assert difference(encode_ragged(net, *batch)[batch.mask], net.encode(*batch)[batch.mask]) <= NEAR
+    with qkv.look(net) as ragged:
+        encode_ragged(net, *batch)
+    for i in range(len(ragged.maps)):
+        weights = ragged.weights(i, "self", "text")
+        assert weights.shape == (1, small.cfg.n_heads, sum(lengths), sum(lengths))
+        for row, end in enumerate(accumulate(lengths)):
+            with qkv.look(net) as alone:
+                net.encode(batch.ids[[row], : lengths[row]])
+            mine = weights[:, :, end - lengths[row] : end]
+            here = alone.weights(i, "self", "text")
+            torch.testing.assert_close(mine[..., end - lengths[row] : end], here, rtol=0, atol=NEAR)
+            torch.testing.assert_close(mine.sum(-1), here.sum(-1), rtol=0, atol=NEAR)
 
 
 @decoders

@@ -56,12 +56,13 @@ class Seen:
 
 
 @contextmanager
-def look(net: nn.Module, *, kinds: Sequence[str] = ("self", "cross")) -> Iterator[Seen]:
-    """Record the attention weights of every pass that `net` makes inside the `with` block.
+def look(model: Any, *, kinds: Sequence[str] = ("self", "cross")) -> Iterator[Seen]:
+    """Record the attention weights of every pass that a model, or a net, makes inside the `with` block.
 
     kinds: which maps to keep. The net runs its fast path unchanged; compiled parts run eagerly meanwhile. One look at
     a time, and only at nets in eval mode: UnsupportedError otherwise.
     """
+    net: Any = model if isinstance(model, nn.Module) else model.net
     if net.training:
         raise UnsupportedError("look wants a net that is not being trained: call net.eval() first.")
     family: Any = family_of(net)
@@ -93,4 +94,9 @@ def _listener(seen: Seen, spec: MapSpec) -> Any:
 
 @torch.no_grad()
 def _weights(seat: nn.Module, q: Tensor, k: Tensor, v: Tensor, where: Any) -> Float[Tensor, "b h t s"]:
+    if where.lengths is not None:  # texts end to end in one row: none sees another
+        alone = where._replace(lengths=None)
+        parts = zip(*(x.split(list(where.lengths), 2) for x in (q, k, v)), strict=True)
+        squares = [_weights(seat, a, b, c, alone)[0] for a, b, c in parts]
+        return torch.stack([torch.block_diag(*heads) for heads in zip(*squares, strict=True)])[None]
     return attend_weights(q, k, v, mask=where.mask, bias=where.bias, causal=where.causal, scale=seat.scale)[1]  # type: ignore[arg-type]
