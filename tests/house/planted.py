@@ -9,6 +9,7 @@ def _one(path: str, text: str, *where: str) -> tuple[dict[str, str], list[str]]:
 
 NN = "src/qkv/nn/part.py"
 VERB = "src/qkv/verbs/part.py"
+A, A_FILES, B = (f"src/qkv/models/{name}.py" for name in ("a", "a_files", "b"))
 LINEAGE = "src/qkv/lineage.toml"
 
 PLANTED: dict[str, Planted] = {
@@ -41,6 +42,34 @@ PLANTED: dict[str, Planted] = {
         _one("src/qkv/nn/__init__.py", "import torch\n", "src/qkv/nn/__init__.py"),
         _one(NN, "", "src/qkv/nn"),
         ({NN: "", "src/qkv/nn/__init__.py": ""}, []),
+    ],
+    "families_apart": [
+        ({A: "FAMILY = 1\n", B: "from qkv.models.a_files import x\nFAMILY = 2\n", A_FILES: "x = 1\n"}, [B]),
+        ({A: "FAMILY = 1\n", B: "from qkv.models import a\nFAMILY = 2\n"}, [B]),
+        (
+            {
+                A: "from qkv.models.a_files import x\nfrom qkv.models.shared import y\nFAMILY = 1\n",
+                A_FILES: "x = 1\n",
+                B: "FAMILY = 2\n",
+                "src/qkv/models/shared.py": "y = 1\n",
+            },
+            [],
+        ),
+    ],
+    "read_whole": [
+        _one("src/qkv/models/bert.py", "class Bert:\n" + "    x = 1\n" * 350, "src/qkv/models/bert.py"),
+        (
+            {
+                "src/qkv/nn/block.py": "def f():\n" + "    x = 1\n" * 200,
+                "src/qkv/nn/mlp.py": "@mark\ndef f():\n" + "    x = 1\n" * 148,
+            },
+            ["src/qkv/models/bert.py"],
+        ),
+        _one(
+            "src/qkv/models/bert.py",
+            'def f():\n    """Told.\n' + "    told\n" * 9 + '    """\n' + "    x = 1\n\n" * 349,
+        ),
+        _one("src/qkv/models/bert.py", "x = 1\n# a comment\n" * 400),
     ],
     "file_sizes": [
         _one(NN, "x = 1\n" * 301, NN),

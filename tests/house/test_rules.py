@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from house import floors, project, writing
+from house import families, floors, project, writing
 from house.planted import PLANTED
 from house.tree import REPO, Breach, Rule, Tree
 
@@ -17,6 +17,8 @@ RULES: dict[str, Rule] = {
         floors.circles,
         floors.imports_at_the_top,
         floors.empty_rooms,
+        families.families_apart,
+        families.read_whole,
         writing.file_sizes,
         writing.function_sizes,
         writing.budgets,
