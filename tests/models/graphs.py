@@ -9,18 +9,21 @@ needs no C++ compiler.
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.tiny import SMALL, Small, batch_for, difference, make
+from qkv.models.decoding import TextDecoder, _make_room
 from qkv.models.family import EncoderDecoder
 from qkv.nn.block import Block
 from qkv.nn.where import Where
 from qkv.ops.masks import keys_mask, reach_mask
 
 ROOM = 5
+DEEP = {"n_layers": 3, "n_decoder_layers": 3, "depths": (4, 3)}  # more blocks than kinds of them
 
 
 class Numbered(nn.Module):
@@ -32,6 +35,12 @@ class Numbered(nn.Module):
 
     def forward(self, *arguments: Any) -> Tensor:
         return self.block(*arguments) * (1 + self.number)
+
+
+def deepen(small: Small) -> Small:
+    """Return a net with several blocks of each kind: were each a graph of its own, they would be counted."""
+    depths = {name: depth for name, depth in DEEP.items() if getattr(small.cfg, name, None) is not None}
+    return Small(small.family, replace(small.cfg, **depths))
 
 
 def parts(small: Small) -> str:
@@ -72,6 +81,8 @@ def count(small: Small, *, numbered: bool = False) -> dict[str, float]:
 
 def way_to_decode(net: Any) -> Callable[[Any, Any], Tensor]:
     """Return how a net decodes with a cache; a net without one makes no graphs for it."""
+    if isinstance(net, TextDecoder):
+        return write
     if not isinstance(net, EncoderDecoder):
         return lambda net, batch: torch.zeros(1)
     return decode if hasattr(net.decoder, "blocks") else step
@@ -87,6 +98,16 @@ def decode(net: Any, batch: Any) -> Tensor:
     return torch.cat(out, 1)
 
 
+def write(net: Any, batch: Any) -> Tensor:
+    """Write a text from its first token on, as `decode` does."""
+    caches = [_make_room(block, net.token(batch.ids), ROOM) for block in net.stack]
+    out = []
+    for at in torch.arange(ROOM)[:, None]:
+        x = net.embed(batch.ids[:, at], at[None])
+        out.append(net._run(x, at[None], Where(mask=reach_mask(at, ROOM), at=at), caches))
+    return torch.cat(out, 1)
+
+
 def step(net: Any, batch: Any) -> Tensor:
     """Decode step by step, as search does."""
     state = net.start(batch.source, batch.source_mask, beams=1, room=ROOM)
@@ -96,6 +117,6 @@ def step(net: Any, batch: Any) -> Tensor:
 if __name__ == "__main__":
     different = {parts(small): name for name, small in SMALL.items()}
     with torch.inference_mode():
-        counts = {name: count(SMALL[name]) for name in different.values()}
+        counts = {name: count(deepen(SMALL[name])) for name in different.values()}
         counts["planted"] = count(SMALL["transformer-tiny"], numbered=True)
     sys.stdout.write(json.dumps(counts))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 import qkv
 from models.tiny import SMALL, Sentences, batch_for, make, make_lively, n_tokens, outputs
 from qkv.models import FAMILIES, family_of
-from qkv.models.family import EncoderDecoder, MapSpec
+from qkv.models.family import Decoder, EncoderDecoder, MapSpec
 from qkv.nn.attention import Attend
 from qkv.nn.embed import fill_buffers
 from qkv.nn.scores import Weigh
@@ -156,7 +157,10 @@ def test_built_on_meta_it_takes_the_type_of_its_file(small):
 
 
 def test_one_graph_per_kind_of_block():
-    """An encoder's and a decoder's block make one graph each, whatever their number; a cache makes one more."""
+    """Each kind of block makes one graph, whatever their number; what decodes makes one more with a cache.
+
+    Kinds: an encoder's and a decoder's block; Swin's, one per stage and shift; DeBERTa's first with a convolution.
+    """
     folder = Path(__file__).parent
     environment = os.environ | {"PYTHONPATH": str(folder.parent)}
     done = subprocess.run(
@@ -167,11 +171,10 @@ def test_one_graph_per_kind_of_block():
     planted = counts.pop("planted")
     for name, found in counts.items():
         family, cfg = SMALL[name]
-        kinds = {
-            (spec.grid, spec.heads, spec.shift) for spec in family.maps(cfg)
-        }  # a stage makes one, a shift one more
-        n_kinds = len(kinds) + bool(getattr(cfg, "conv_width", None))  # a first block with a convolution is a kind, too
-        wanted = (2, 1) if issubclass(family.net, EncoderDecoder) else (n_kinds, 0)  # type: ignore[arg-type]
+        net: Any = family.net
+        kinds = {(spec.grid, spec.heads, spec.shift) for spec in family.maps(cfg)}
+        n_kinds = 2 if issubclass(net, EncoderDecoder) else len(kinds) + bool(getattr(cfg, "conv_width", None))
+        wanted = (n_kinds, int(issubclass(net, EncoderDecoder | Decoder)))
         assert (found["pass"], found["cached"]) == wanted, (name, found)
     assert max(found["difference"] for found in counts.values()) <= 2e-6
     assert {SMALL[name].family.name for name in counts} == set(FAMILIES)
