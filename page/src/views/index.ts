@@ -1,0 +1,41 @@
+/**
+ * The views, in the order of their tabs.
+ *
+ * A view is a Svelte component with the props {trace: Trace, ui: Ui}:
+ * - It shows the head `ui.head` (or MEAN) of the map `ui.map`, and follows both when they change.
+ * - Positions count within a stream. It shows `ui.row` and `ui.column` (hovered, else pinned); it sets `ui.hoverQuery` and
+ *   `ui.hoverKey` under the pointer (null on leaving), and `ui.query` and `ui.key` on a click or Enter; Escape unpins.
+ * - Its settings live in `ui.options` (`ui.on("words")`, `ui.set("keep", 0.8)`), so that a link keeps them.
+ * - In an $effect it sets `ui.offer`: its figure painted with a Pen (PNG, SVG), its table (CSV, JSON).
+ * - It is handed a trace of any kind only where `fits(trace, map)` is true; the tab is hidden elsewhere.
+ * - Text from the trace goes through `{...}` or `textContent`, never `{@html}`; tokens through `show` of lib/words.ts.
+ *   No `style="..."` in markup (the page's policy forbids it): `style:left={...}` or a class. Colours: the variables of app.css.
+ * - Keyboard alone suffices; what changes is told in `ui.said`.
+ */
+
+import type { Component } from "svelte";
+import type { MapInfo, Trace } from "../lib/trace";
+import type { Ui } from "../lib/state.svelte";
+import Matrix from "./Matrix.svelte";
+import Overview from "./Overview.svelte";
+
+export interface View {
+  id: string;
+  name: string;
+  /** What it is for, in one sentence for someone who never saw it. */
+  about: string;
+  component: Component<{ trace: Trace; ui: Ui }>;
+  fits: (trace: Trace, map: MapInfo) => boolean;
+}
+
+export const VIEWS: View[] = [
+  { id: "overview", name: "Overview", about: "All heads at once, small.", component: Overview, fits: () => true },
+  { id: "matrix", name: "Matrix", about: "Every weight of one head.", component: Matrix, fits: () => true },
+  // Sentence
+  // Picture
+  // Neuron
+  // Generate
+  // Rollout
+  // Compare
+  // SwitchOff
+];
