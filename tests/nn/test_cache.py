@@ -1,6 +1,6 @@
 import torch
 
-from qkv.nn.cache import KeyValue, grow, make_room, pick
+from qkv.nn.cache import KeyValue, grow, keep, make_room, pick
 from qkv.nn.where import Where
 from qkv.ops.masks import reach_mask
 
@@ -13,6 +13,17 @@ def test_room_is_of_the_kind_of_its_example():
     room = make_room(KeyValue(torch.ones(2, 3, 9, 5).double(), torch.ones(2, 3, 9, 6).double()), 7, 4)
     assert (room.k.shape, room.k.dtype) == ((7, 3, 4, 5), torch.float64)
     assert room.k.eq(0).all() and room.v.data_ptr() != room.k.data_ptr()
+
+
+def test_on_cpus_bfloat16_is_kept_in_float32():
+    half = KeyValue(*(x.bfloat16() for x in cache()))
+    room = make_room(half, 3, 4)
+    assert room.k.dtype == room.v.dtype == keep(half).k.dtype == torch.float32
+    assert torch.equal(keep(half).v, half.v.float())
+    grow(room, half.k[:, :, :1], half.v[:, :, :1], Where(mask=reach_mask(torch.tensor([0]), 1), at=torch.tensor([0])))
+    assert torch.equal(room.k[:, :, :1], half.k[:, :, :1].float())
+    assert keep(cache()).k.dtype == torch.float32 and make_room(cache(), 3, 4).k.dtype == torch.float32
+    assert make_room(KeyValue(*(x.double() for x in cache())), 3, 4).k.dtype == torch.float64
 
 
 def test_new_keys_are_written_in_place_where_the_queries_stand():

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from qkv.base.errors import ShapeError, UnsupportedError
 from qkv.models.family import Decoder
 from qkv.nn.block import Block, Stack
-from qkv.nn.cache import BlockCache, KeyValue, pick
+from qkv.nn.cache import BlockCache, KeyValue, kept_as, pick
 from qkv.nn.heads import LabelHead
 from qkv.nn.linear import Linear
 from qkv.nn.table import TokenTable, check_ids
@@ -194,5 +194,5 @@ def draw_weights(net: TextDecoder) -> None:
 def _make_room(block: Block, x: Tensor, places: int) -> BlockCache:
     """Return an empty cache for the keys and values that a block makes of x."""
     d = block.attention.d_head
-    shape = (x.size(0), block.attention.sizes[1] // d, places, d)
-    return BlockCache(KeyValue(x.new_zeros(shape), x.new_zeros(shape)))
+    shape, dtype = (x.size(0), block.attention.sizes[1] // d, places, d), kept_as(x)
+    return BlockCache(KeyValue(x.new_zeros(shape, dtype=dtype), x.new_zeros(shape, dtype=dtype)))

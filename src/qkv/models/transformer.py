@@ -18,7 +18,7 @@ from qkv.models.family import EncoderDecoder, Family, Format, MapSpec
 from qkv.models.transformer_files import ALIASES, from_hf, generation_to_hf, rules, to_hf
 from qkv.nn.attention import Attention
 from qkv.nn.block import Block, Stack
-from qkv.nn.cache import BlockCache, make_room, pick
+from qkv.nn.cache import BlockCache, keep, make_room, pick
 from qkv.nn.embed import make_positions
 from qkv.nn.mlp import Mlp
 from qkv.nn.table import TokenTable
@@ -166,7 +166,7 @@ class Transformer(EncoderDecoder):
                 f"Output may have {room} tokens; this model has {self.cfg.max_len} positions. Ask for fewer."
             )
         memory, rows = self.encode(source, source_mask), source.size(0) * beams
-        keys = [block.cross.remember(memory) for block in self.decoder]
+        keys = [keep(block.cross.remember(memory)) for block in self.decoder]
         return Decoding([BlockCache(make_room(key, rows, room), key) for key in keys], source_mask)
 
     def step(self, ids: Int[Tensor, "n"], state: Decoding) -> Float[Tensor, "n v"]:

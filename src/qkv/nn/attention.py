@@ -86,14 +86,14 @@ class Attention(nn.Module):
         else:
             q = self._heads(self.q(x))
             k, v = cache if memory is None else self.remember(memory)  # type: ignore[misc]
-        where = self.see(q, k, where)
+        q, where = q.to(k.dtype), self.see(q, k, where)
         n_rows = q.size(0) // k.size(0)
         if n_rows > 1:
             y = self.attend(_fold(q, n_rows), k, v, where)
             y = y.unflatten(2, (n_rows, -1)).transpose(1, 2).flatten(0, 1)  # n h (r t) e -> (n r) h t e
         else:
             y = self.attend(q, k, v, where)
-        return self.out(y.transpose(1, 2).flatten(2))
+        return self.out(y.transpose(1, 2).flatten(2).to(x.dtype))
 
     def see(self, q: Float[Tensor, "b h t d"], k: Float[Tensor, "n g s d"], where: Where) -> Where:
         """Return `where` with what this layer alone adds to its scores, the mask inside: here nothing."""

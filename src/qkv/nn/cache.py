@@ -1,7 +1,12 @@
-"""Keys and values remembered between steps: tensors only; who owns the step owns the position."""
+"""Keys and values remembered between steps: tensors only; who owns the step owns the position.
+
+On CPUs those of bfloat16 nets are kept in float32: one query meets them two to five times as fast, for no product there
+is made for a few rows of bfloat16. Keys that are read once, as a prompt's are while it is read, stay as they are.
+"""
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -24,9 +29,19 @@ class BlockCache(NamedTuple):
 
 
 def make_room(like: KeyValue, rows: int, places: int) -> KeyValue:
-    """Return a cache with heads, width, type and device as `like`, for `rows` sequences of up to `places` tokens."""
-    shape = (rows, like.k.size(1), places, like.k.size(3))
-    return KeyValue(like.k.new_zeros(shape), like.v.new_zeros(shape))
+    """Return a cache with heads, width and device as `like`, for `rows` sequences of up to `places` tokens."""
+    shape, dtype = (rows, like.k.size(1), places, like.k.size(3)), kept_as(like.k)
+    return KeyValue(like.k.new_zeros(shape, dtype=dtype), like.v.new_zeros(shape, dtype=dtype))
+
+
+def keep(made: KeyValue) -> KeyValue:
+    """Return keys and values that were made at once, as a cache keeps them."""
+    return KeyValue(made.k.to(kept_as(made.k)), made.v.to(kept_as(made.v)))
+
+
+def kept_as(x: Tensor) -> torch.dtype:
+    """Return the type that a cache keeps what is made of x in."""
+    return torch.float32 if x.is_cpu and x.dtype == torch.bfloat16 else x.dtype
 
 
 def grow(cache: KeyValue, k: Tensor, v: Tensor, where: Where) -> KeyValue:
@@ -39,8 +54,8 @@ def grow(cache: KeyValue, k: Tensor, v: Tensor, where: Where) -> KeyValue:
     at, mask = where.at, where.mask
     if at is None or (mask is None and not where.causal):
         raise ShapeError("A cache is read with `where.at`, the positions of the queries, and a mask over its keys.")
-    cache.k.index_copy_(2, at, k)
-    cache.v.index_copy_(2, at, v)
+    cache.k.index_copy_(2, at, k.to(cache.k.dtype))
+    cache.v.index_copy_(2, at, v.to(cache.v.dtype))
     if mask is None:
         return KeyValue(k, v)
     n = mask.size(-1)
