@@ -18,6 +18,7 @@ import type { MapInfo, Trace } from "../lib/trace";
 import type { Ui } from "../lib/state.svelte";
 import Matrix from "./Matrix.svelte";
 import Overview from "./Overview.svelte";
+import Sentence from "./Sentence.svelte";
 
 export interface View {
   id: string;
@@ -28,10 +29,12 @@ export interface View {
   fits: (trace: Trace, map: MapInfo) => boolean;
 }
 
+const isText = (trace: Trace, map: MapInfo) => [map.query, map.key].every((name) => trace.stream(name).kind === "text");
+
 export const VIEWS: View[] = [
   { id: "overview", name: "Overview", about: "All heads at once, small.", component: Overview, fits: () => true },
   { id: "matrix", name: "Matrix", about: "Every weight of one head.", component: Matrix, fits: () => true },
-  // Sentence
+  { id: "sentence", name: "Sentence", about: "The text itself, shaded by what the chosen word takes from each other word.", component: Sentence, fits: isText },
   // Picture
   // Neuron
   // Generate
