@@ -149,7 +149,13 @@ class Beam:
 
     def found(self) -> Hypothesis:
         """Return the best finished output; before there is one, the likeliest unfinished one."""
-        score, node = self.finished[0] if self.finished else self.running[0]
+        return self.ranked()[0]
+
+    def ranked(self) -> list[Hypothesis]:
+        """Return all finished outputs, best first; before there is one, the likeliest unfinished one."""
+        return [self._spell(*one) for one in self.finished or self.running[:1]]
+
+    def _spell(self, score: float, node: _Node | None) -> Hypothesis:
         ids, rows = [], []
         while node is not None:
             ids.append(node.token)
