@@ -11,6 +11,7 @@ import torch
 from qkv.base import files
 from qkv.base.config import to_dict
 from qkv.base.errors import UnsupportedError, nearest
+from qkv.inside.pruning import Removed, full_state, removed_from
 from qkv.models import family_of
 from qkv.models.family import Family
 from qkv.nn.packed import pack
@@ -25,7 +26,10 @@ ABILITIES = ("translate", "generate", "fill", "embed", "predict")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """What our config.json says: the net's settings, facts that travel with it, and the hashes of the files beside."""
+    """What our config.json says: the net's settings, facts that travel with it, and the hashes of the files beside.
+
+    removed: the heads that the net has lost, as `inside.pruning` tells them.
+    """
 
     format: Literal["qkv"] = "qkv"
     format_version: int = FORMAT_VERSION
@@ -33,6 +37,7 @@ class Header:
     config: dict
     card: dict
     sha256: dict
+    removed: tuple[Removed, ...] | None = None
 
 
 @dataclasses.dataclass
@@ -89,6 +94,7 @@ class Model:
             config=to_dict(self.net.cfg),
             card=self.card,
             sha256={name: digest(folder / name) for name in names},
+            removed=removed_from(self.net) or None,
         )
         files.write_json(folder / "config.json", to_dict(header))
 
@@ -100,7 +106,7 @@ class Model:
             config |= write_labels(labels)
         elif labels and config.get("num_classes") == len(labels):  # timm's
             config["label_names"] = labels
-        tensors = write_state(public.rules(cfg), self.net.state_dict(), where=str(folder))
+        tensors = write_state(public.rules(cfg), full_state(self.net), where=str(folder))
         config |= self._save_public_codec(folder, format)
         write_safetensors(folder / WEIGHTS, tensors)
         if public.write_generation:

@@ -1,7 +1,7 @@
 """From a folder, a file or a name to a model: what the configuration says decides which."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 
 from qkv.base.config import from_dict
 from qkv.base.errors import ConfigError, DataError, WeightsError, brief
+from qkv.inside.pruning import Removed, remove
 from qkv.model.core import FORMAT_VERSION, WEIGHTS, Header, Model, digest
 from qkv.model.reader import Reader
 from qkv.model.translator import SOURCE, TARGET, TOKENIZER, Translator
@@ -110,7 +111,8 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
         )
     header = from_dict(Header, config, where)
     family = get_family(header.family)
-    net = _fill(family, from_dict(family.config, header.config, where), None, read_safetensors(folder), folder)
+    cfg, tensors = from_dict(family.config, header.config, where), read_safetensors(folder)
+    net = _fill(family, cfg, None, tensors, folder, header.removed or ())
     model = _wrap(net, folder, config, header.card)
     for name in {WEIGHTS, *header.sha256}:
         if not _is_listed(folder, name, header.sha256):
@@ -149,11 +151,17 @@ def _check_size(folder: Path, what: str, n_tokens: int, n_rows: int) -> None:
 
 
 def _fill(
-    family: Family, cfg: Any, public: Format | None, theirs: Mapping[str, torch.Tensor], folder: Path
+    family: Family,
+    cfg: Any,
+    public: Format | None,
+    theirs: Mapping[str, torch.Tensor],
+    folder: Path,
+    removed: Sequence[Removed] = (),
 ) -> EncoderDecoder | Encoder | Decoder | PictureNet:
     """Build the net without memory, then give it the tensors of a file: a public format's, or our own."""
     net, where = build_empty(family, cfg), str(folder)
     check_memory(net, min((x.element_size() for x in theirs.values()), default=4), str(folder / "config.json"))
+    remove(net, removed)
     like = net.state_dict()
     if public is None:
         state = read_state([same(name, name) for name in like], theirs, like, where=where, kind=family.name)

@@ -5,7 +5,7 @@ same net, trained otherwise. Reference: transformers 5.23, `models/deberta_v2` (
 padding are zero after the convolution; here, as everywhere, nobody reads them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from qkv.models.family import Encoder, Family, Format, MapSpec, Published
 from qkv.nn.attention import Attend, Attention
 from qkv.nn.block import Block, Stack
 from qkv.nn.heads import LabelHead, MaskedHead, first_of
-from qkv.nn.linear import Linear
+from qkv.nn.linear import Linear, keep_rows
 from qkv.nn.mlp import ACTIVATIONS, Mlp
 from qkv.nn.table import TokenTable
 from qkv.nn.where import EVERYWHERE, Where
@@ -131,6 +131,13 @@ class DisentangledAttention(Attention):
         if where.mask is not None:
             bias = bias.masked_fill_(~where.mask, float("-inf"))
         return where._replace(mask=None, bias=bias)
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Forget all heads but these, with their rows of the layers of distances."""
+        if hasattr(self, "position"):
+            places = torch.arange(self.position.out_features).view(-1, self.sizes[0] // self.d_head, self.d_head)
+            keep_rows(self.position, places[:, sorted(heads)].flatten())
+        super().keep(heads)
 
 
 class ConvBlock(Block):
@@ -284,11 +291,5 @@ HF = Format(
 )
 
 FAMILY = Family(
-    name="deberta",
-    config=Config,
-    net=Deberta,
-    sizes=SIZES,
-    maps=maps,
-    formats={"hf": HF},
-    published=PUBLISHED,
+    name="deberta", config=Config, net=Deberta, sizes=SIZES, maps=maps, formats={"hf": HF}, published=PUBLISHED
 )

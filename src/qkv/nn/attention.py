@@ -1,11 +1,15 @@
 """Multi-head attention, and the seat where its queries meet its keys."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from qkv.base.errors import ShapeError
 from qkv.nn.cache import KeyValue, grow
-from qkv.nn.linear import Linear
+from qkv.nn.linear import Linear, keep_columns, keep_rows
 from qkv.nn.where import EVERYWHERE, Where
 from qkv.ops.attend import attend, attend_weights
 from qkv.ops.rotary import rotate
@@ -103,8 +107,36 @@ class Attention(nn.Module):
         """Return the keys and values of a memory, to be made once and read in every step (cross-attention only)."""
         return KeyValue(*(self._heads(part) for part in self.kv(memory).chunk(2, -1)))
 
+    def keep(self, heads: Sequence[int]) -> None:
+        """Forget all heads but these: their rows of the products before, their columns of the product after.
+
+        Grouped keys and values go with the last head that reads them. Raises ShapeError if groups of unequal size, or
+        none, would be left. A family whose heads have parameters beyond the three products overrides this.
+        """
+        n_shared = self.sizes[0] // self.sizes[1]
+        groups = Counter(head // n_shared for head in heads)
+        if len({*groups.values()}) != 1:
+            left = ", ".join(f"{n} of group {group}" for group, n in sorted(groups.items())) or "none"
+            raise ShapeError(
+                f"Each group of heads that shares keys and values must keep equally many, or none; left are {left}."
+            )
+        d_query, d_key, _ = self.sizes
+        query, key = _columns(heads, self.d_head), _columns(groups, self.d_head)
+        if hasattr(self, "qkv"):
+            keep_rows(self.qkv, torch.cat((query, d_query + key, d_query + d_key + key)))
+        else:
+            keep_rows(self.q, query)
+            keep_rows(self.kv, torch.cat((key, d_key + key)))
+        keep_columns(self.out, query)
+        self.sizes = (query.numel(), key.numel(), key.numel())
+
     def _heads(self, x: Float[Tensor, "b t k"]) -> Float[Tensor, "b h t d"]:
         return x.unflatten(-1, (-1, self.d_head)).transpose(1, 2)
+
+
+def _columns(heads: Iterable[int], d_head: int) -> Int[Tensor, "k"]:
+    """Return the columns of these heads, in their order, in a product that lays heads side by side."""
+    return (torch.tensor(sorted(heads))[:, None] * d_head + torch.arange(d_head)).flatten()
 
 
 def _is_slow_when_fused(q: Tensor, k: Tensor) -> bool:

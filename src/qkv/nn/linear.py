@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -28,6 +28,23 @@ def linear(
 ) -> Float[Tensor, "*b o"]:
     """Return x W^T + b: what F.linear returns, up to the order of sums, by oneDNN where that is faster."""
     return _OneDnn.apply(x, weight, bias) if _pays(x, weight) else F.linear(x, weight, bias)  # type: ignore[no-any-return]
+
+
+def keep_rows(layer: nn.Linear, rows: Int[Tensor, "n"]) -> None:
+    """Forget all outputs of a layer but these."""
+    layer.weight, layer.out_features = kept(layer.weight, 0, rows), rows.numel()
+    if layer.bias is not None:
+        layer.bias = kept(layer.bias, 0, rows)
+
+
+def keep_columns(layer: nn.Linear, columns: Int[Tensor, "n"]) -> None:
+    """Forget all inputs of a layer but these."""
+    layer.weight, layer.in_features = kept(layer.weight, 1, columns), columns.numel()
+
+
+def kept(x: Tensor, dim: int, at: Int[Tensor, "n"]) -> nn.Parameter:
+    """Return a parameter with what lies at these places along an axis."""
+    return nn.Parameter(x.detach().index_select(dim, at.to(x.device)), requires_grad=x.requires_grad)
 
 
 def _pays(x: Tensor, weight: Tensor) -> bool:

@@ -1,11 +1,14 @@
 """Attention inside the windows of a map: Liu et al. 2021, section 3.2 (https://arxiv.org/abs/2103.14030)."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from qkv.nn.attention import Attention
 from qkv.nn.cache import KeyValue
+from qkv.nn.linear import kept
 from qkv.nn.where import EVERYWHERE, Where
 from qkv.ops.windows import Pair, Windows, cut, find_windows, fit_to_each_side, fit_to_shorter_side, paste
 
@@ -37,6 +40,11 @@ class WindowAttention(Attention):
         if windows.apart is not None:
             bias = (bias + windows.apart[:, None]).repeat(q.size(0) // windows.apart.size(0), 1, 1, 1)
         return where._replace(bias=bias)
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Forget all heads but these, with their numbers for offsets."""
+        super().keep(heads)
+        self.table = kept(self.table, 1, torch.tensor(sorted(heads)))
 
 
 class Cutter(nn.Module):

@@ -9,6 +9,7 @@ import torch
 
 from qkv.base import seeds
 from qkv.base.errors import ConfigError, nearest
+from qkv.inside.pruning import remove, removed_from
 from qkv.models import family_of
 
 HEAD = re.compile(r"heads?\.")
@@ -33,6 +34,7 @@ def with_head(net: Any, cfg: Any, *, seed: int, new: bool = False) -> tuple[Any,
     """
     seeds.plant(seed, 0)
     made = family_of(net).net(cfg)
+    remove(made, removed_from(net))
     own, given = made.state_dict(), net.state_dict()
     new = new or cfg.head != net.cfg.head
     drawn = [name for name in own if name not in given or (new and HEAD.match(name))]

@@ -1,0 +1,65 @@
+"""Find the seats of a net, the places where queries meet keys, and say which map each of them makes."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from qkv.base.errors import ConfigError
+from qkv.models import family_of
+from qkv.models.family import MapSpec
+from qkv.nn.attention import Attend, Attention
+from qkv.nn.scores import Weigh
+
+
+class Seat(NamedTuple):
+    """A seat, the map it makes, and the layer of projections around it, which additive attention has not."""
+
+    spec: MapSpec
+    module: Attend | Weigh
+    attention: Attention | None
+
+
+def net_of(model: Any) -> Any:
+    """Return the net of a model; a net is its own."""
+    return model if isinstance(model, nn.Module) else model.net
+
+
+def find_seats(model: Any) -> list[Seat]:
+    """Return the seats of a model or a net in call order; the heads of their maps are those that are there today."""
+    net: Any = net_of(model)
+    around: dict[nn.Module, Attention] = {
+        module.attend: module for module in net.modules() if isinstance(module, Attention)
+    }
+    seats = [module for module in net.modules() if isinstance(module, Attend | Weigh)]
+    pairs = zip(family_of(net).maps(net.cfg), seats, strict=True)
+    return [Seat(_as_it_is(spec, around.get(seat)), seat, around.get(seat)) for spec, seat in pairs]
+
+
+def choose_seat(seats: Sequence[Seat], layer: int, kind: str | None = None, stream: str | None = None) -> Seat:
+    """Return the seat of a layer; kind and stream (of the queries) where there is a choice: else "cross", "target"."""
+    kinds, streams = ({getattr(seat.spec, name) for seat in seats} for name in ("kind", "query_stream"))
+    kind = kind or (kinds.pop() if len(kinds) == 1 else "cross")
+    stream = stream or (streams.pop() if len(streams) == 1 else "target")
+    for seat in seats:
+        if (seat.spec.layer, seat.spec.kind, seat.spec.query_stream) == (layer, kind, stream):
+            return seat
+    last = {(seat.spec.query_stream, seat.spec.kind): seat.spec.layer for seat in seats}
+    there = ", ".join(f"{stream} {kind} 0 to {layer}" for (stream, kind), layer in last.items()) or "none"
+    raise ConfigError(f"No {stream} {kind} map of layer {layer} is in this net; there are: {there}.")
+
+
+def check_heads(spec: MapSpec, heads: Sequence[int]) -> None:
+    """Raise ConfigError if one of these heads is not there."""
+    if wrong := [head for head in heads if not 0 <= head < spec.heads]:
+        raise ConfigError(
+            f"Layer {spec.layer} ({spec.query_stream} {spec.kind}) has heads 0 to {spec.heads - 1}; "
+            f"there is no head {', '.join(map(str, wrong))}."
+        )
+
+
+def _as_it_is(spec: MapSpec, attention: Attention | None) -> MapSpec:
+    if attention is None:
+        return spec
+    heads, shared, _ = (size // attention.d_head for size in attention.sizes)
+    return spec._replace(heads=heads, kv_heads=shared if shared < heads else None)
