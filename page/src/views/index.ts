@@ -10,14 +10,18 @@
  * - It is handed a trace of any kind only where `fits(trace, map)` is true; the tab is hidden elsewhere.
  * - Text from the trace goes through `{...}` or `textContent`, never `{@html}`; tokens through `show` of lib/words.ts.
  *   No `style="..."` in markup (the page's policy forbids it): `style:left={...}` or a class. Colours: the variables of app.css.
+ * - A view that needs a live model fits only where `host.kind === "server"`; it asks `ui.host` and may show another trace with
+ *   `ui.take(trace)`.
  * - Keyboard alone suffices; what changes is told in `ui.said`.
  */
 
 import type { Component } from "svelte";
+import type { Host } from "../lib/host";
 import type { MapInfo, Trace } from "../lib/trace";
 import type { Ui } from "../lib/state.svelte";
 import Matrix from "./Matrix.svelte";
 import Overview from "./Overview.svelte";
+import Picture from "./Picture.svelte";
 import Sentence from "./Sentence.svelte";
 
 export interface View {
@@ -26,16 +30,17 @@ export interface View {
   /** What it is for, in one sentence for someone who never saw it. */
   about: string;
   component: Component<{ trace: Trace; ui: Ui }>;
-  fits: (trace: Trace, map: MapInfo) => boolean;
+  fits: (trace: Trace, map: MapInfo, host: Host) => boolean;
 }
 
 const isText = (trace: Trace, map: MapInfo) => [map.query, map.key].every((name) => trace.stream(name).kind === "text");
+const isPicture = (trace: Trace, map: MapInfo) => [map.query, map.key].some((name) => trace.stream(name).kind === "picture");
 
 export const VIEWS: View[] = [
   { id: "overview", name: "Overview", about: "All heads at once, small.", component: Overview, fits: () => true },
   { id: "matrix", name: "Matrix", about: "Every weight of one head.", component: Matrix, fits: () => true },
   { id: "sentence", name: "Sentence", about: "The text itself, shaded by what the chosen word takes from each other word.", component: Sentence, fits: isText },
-  // Picture
+  { id: "picture", name: "Picture", about: "The picture, lit where a patch of it looks.", component: Picture, fits: isPicture },
   // Neuron
   // Generate
   // Rollout
