@@ -24,4 +24,6 @@ export type Pen = Pick<
 > & {
   /** Pixels in a rectangle; `smooth` blends them, otherwise each stays a sharp cell. */
   image(pixels: HTMLCanvasElement | HTMLImageElement, x: number, y: number, width: number, height: number, smooth?: boolean): void;
+  /** Paint only inside this rectangle until `restore`. */
+  cut(x: number, y: number, width: number, height: number): void;
 };

@@ -1,5 +1,6 @@
 /** What the reader is looking at. Everything that matters is kept in the URL, so that a link shows the same view. */
 
+import type { Host } from "./host";
 import { MEAN, type MapInfo, type Trace } from "./trace";
 import type { Pen } from "./pen";
 
@@ -32,6 +33,12 @@ export class Ui {
   said = $state("");
   tour = $state(-1);
 
+  /** `host`: who can be asked for other traces (`host.kind === "server"`); `take` shows one in place of this. */
+  constructor(
+    readonly host: Host,
+    readonly take: (trace: Trace) => void,
+  ) {}
+
   /** The query that the page tells about: the one under the pointer, else the pinned one. */
   get row(): number | null {
     return this.hoverQuery ?? this.query;
@@ -39,6 +46,16 @@ export class Ui {
 
   get column(): number | null {
     return this.hoverKey ?? this.key;
+  }
+
+  /** Let go of what is pinned. */
+  release(): void {
+    if (this.tour >= 0) this.tour = -1;
+    else this.query = this.key = this.hoverQuery = this.hoverKey = null;
+  }
+
+  layer(trace: Trace): number {
+    return trace.maps.find((map) => map.id === this.map)?.layer ?? 0;
   }
 
   on(option: string): boolean {
