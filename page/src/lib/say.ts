@@ -51,3 +51,11 @@ const STREAMS: Record<string, string> = {
 export function streamName(name: string): string {
   return STREAMS[name] ?? name;
 }
+
+/** A number with as many digits as can be read: 3.21, 0.042, −12. */
+export function short(value: number): string {
+  if (!Number.isFinite(value)) return value < 0 ? "−∞" : "∞";
+  const size = Math.abs(value);
+  const text = size >= 100 ? size.toFixed(0) : size >= 0.1 || size === 0 ? size.toFixed(2) : size >= 0.001 ? size.toFixed(4) : size.toExponential(1);
+  return value < 0 ? `−${text}` : text;
+}

@@ -20,6 +20,7 @@ import type { Host } from "../lib/host";
 import type { MapInfo, Trace } from "../lib/trace";
 import type { Ui } from "../lib/state.svelte";
 import Matrix from "./Matrix.svelte";
+import Neuron from "./Neuron.svelte";
 import Overview from "./Overview.svelte";
 import Picture from "./Picture.svelte";
 import Sentence from "./Sentence.svelte";
@@ -41,7 +42,7 @@ export const VIEWS: View[] = [
   { id: "matrix", name: "Matrix", about: "Every weight of one head.", component: Matrix, fits: () => true },
   { id: "sentence", name: "Sentence", about: "The text itself, shaded by what the chosen word takes from each other word.", component: Sentence, fits: isText },
   { id: "picture", name: "Picture", about: "The picture, lit where a patch of it looks.", component: Picture, fits: isPicture },
-  // Neuron
+  { id: "neuron", name: "Neuron", about: "How one weight is worked out: query times key, sum, softmax, with real numbers.", component: Neuron, fits: () => true },
   // Generate
   // Rollout
   // Compare
