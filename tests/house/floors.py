@@ -92,7 +92,7 @@ def circles(tree: Tree) -> Iterator[Breach]:
 def _optional_packages() -> frozenset[str]:
     """The import names of what only extras bring: qkv must start without them."""
     extras = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    wanted = [one for extra in ("demo", "eval", "plots", "sentencepiece") for one in extras[extra]]
+    wanted = [one for extra in ("demo", "eval", "plots", "sentencepiece", "web") for one in extras[extra]]
     names = {re.split(r"[^\w.-]", one)[0] for one in wanted}
     return frozenset(IMPORT_NAMES.get(name, name) for name in names)
 

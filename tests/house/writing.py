@@ -80,7 +80,10 @@ def protocols(tree: Tree) -> Iterator[Breach]:
     for module in tree.src:
         for name, node in module.classes.items():
             marks = {dotted(mark).rpartition(".")[2] for mark in node.decorator_list}
-            if any(dotted(base).endswith("Protocol") for base in node.bases) and "runtime_checkable" not in marks:
+            if (
+                any(dotted(base).rpartition(".")[2] == "Protocol" for base in node.bases)
+                and "runtime_checkable" not in marks
+            ):
                 yield Breach(f"{module.path}::{name}", "is a Protocol without @runtime_checkable")
 
 
