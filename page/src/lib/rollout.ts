@@ -8,17 +8,17 @@ type Layer = (row: Float32Array, out: Float32Array, share: number) => void;
 
 const cache = new WeakMap<Trace, Map<string, Layer>>();
 
-/** The layers that a rollout of this stream goes through, lowest first; empty where it cannot be computed. */
-export function rolloutLayers(trace: Trace, stream: string): MapInfo[] {
-  const maps = trace.maps.filter((map) => map.kind === "self" && map.query === stream && map.key === stream);
-  const square = maps.every((map) => map.store !== "windows" && map.rows === map.columns && map.rows === maps[0].rows);
+/** The layers that a rollout goes through with this one, lowest first; empty where it cannot be computed. */
+export function rolloutLayers(trace: Trace, one: MapInfo): MapInfo[] {
+  if (one.kind !== "self") return [];
+  const maps = trace.maps.filter((map) => map.kind === "self" && map.query === one.query && map.key === one.key);
+  const square = maps.every((map) => map.store !== "windows" && map.rows === map.columns && map.rows === one.rows);
   return square ? maps.sort((a, b) => a.layer - b.layer) : [];
 }
 
 /**
- * How much of each input token is in token `t` after each layer, last layer first in, first layer last:
- * entry l of the answer has gone through the layers l and below, if token `t` starts above layer l.
- * A layer counts as `residual` of itself and the rest of its mean attention.
+ * How much of each input token is in token `t` after these layers: one row sent down from the last layer to the first.
+ * A layer keeps `residual` of each token and takes the rest by the mean of its heads.
  */
 export function rollout(trace: Trace, layers: MapInfo[], t: number, residual: number): Float32Array {
   let row = new Float32Array(layers[0].columns);
@@ -74,7 +74,7 @@ function sparse(trace: Trace, map: MapInfo): Layer {
           if (known[at] > 0) out[indices[at]] += part * known[at];
           rest -= known[at];
         }
-        const seen = map.causal ? t + 1 : row.length;
+        const seen = map.causal || map.query !== map.key ? t + 1 : row.length;
         if (rest > 0) even[seen] += (part * rest) / seen;
       }
     }

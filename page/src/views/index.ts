@@ -17,12 +17,15 @@
 
 import type { Component } from "svelte";
 import type { Host } from "../lib/host";
+import { rolloutLayers } from "../lib/rollout";
 import type { MapInfo, Trace } from "../lib/trace";
 import type { Ui } from "../lib/state.svelte";
+import Generate from "./Generate.svelte";
 import Matrix from "./Matrix.svelte";
 import Neuron from "./Neuron.svelte";
 import Overview from "./Overview.svelte";
 import Picture from "./Picture.svelte";
+import Rollout from "./Rollout.svelte";
 import Sentence from "./Sentence.svelte";
 
 export interface View {
@@ -36,6 +39,7 @@ export interface View {
 
 const isText = (trace: Trace, map: MapInfo) => [map.query, map.key].every((name) => trace.stream(name).kind === "text");
 const isPicture = (trace: Trace, map: MapInfo) => [map.query, map.key].some((name) => trace.stream(name).kind === "picture");
+const writes = (trace: Trace) => trace.outputs.some((output) => output.kind !== "labels");
 
 export const VIEWS: View[] = [
   { id: "overview", name: "Overview", about: "All heads at once, small.", component: Overview, fits: () => true },
@@ -43,8 +47,8 @@ export const VIEWS: View[] = [
   { id: "sentence", name: "Sentence", about: "The text itself, shaded by what the chosen word takes from each other word.", component: Sentence, fits: isText },
   { id: "picture", name: "Picture", about: "The picture, lit where a patch of it looks.", component: Picture, fits: isPicture },
   { id: "neuron", name: "Neuron", about: "How one weight is worked out: query times key, sum, softmax, with real numbers.", component: Neuron, fits: () => true },
-  // Generate
-  // Rollout
+  { id: "generate", name: "Generate", about: "Word by word: what the model could have written, and where it looked.", component: Generate, fits: writes },
+  { id: "rollout", name: "Rollout", about: "What a word is made of after all layers.", component: Rollout, fits: (trace, map) => rolloutLayers(trace, map).length > 1 },
   // Compare
   // SwitchOff
 ];
