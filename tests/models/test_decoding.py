@@ -133,10 +133,11 @@ def test_a_packed_copy_decodes_as_its_net(kind):
 
 
 @every_kind
-def test_in_bfloat16_the_cache_is_so_too(kind):
+def test_in_bfloat16_the_cache_is_wider_on_cpus(kind):
     net, (ids, mask), more = net_of(kind).bfloat16(), ragged(), texts(3, 4)
     _, state = net.begin(ids, mask, room=4)
-    assert steps(net, state, more).dtype == state.caches[0].past.k.dtype == torch.bfloat16
+    assert steps(net, state, more).dtype == torch.bfloat16
+    assert state.caches[0].past.k.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", ["gpt-tiny", "llama-tiny"])

@@ -14,7 +14,7 @@ from qkv.nn.where import EVERYWHERE, Where
 from qkv.ops.attend import attend, attend_weights
 from qkv.ops.rotary import rotate
 
-FEW_KEYS = 128
+FEW_KEYS = 256
 
 
 class Attend(nn.Module):
@@ -142,7 +142,8 @@ def _columns(heads: Iterable[int], d_head: int) -> Int[Tensor, "k"]:
 def _is_slow_when_fused(q: Tensor, k: Tensor) -> bool:
     """Tell where products and a softmax are faster: on CPUs the fused bfloat16 kernel is made for many keys.
 
-    Forward and backward on Zen 5, 64 keys: 23 ms fused, 7 ms not; 128: 25 and 14; 256: equal.
+    Forward, and forward and backward, of 8 x 12 heads of width 64 on Zen 5: 64 keys 1.2 and 8.8 ms fused, 0.7 and 1.9
+    not; 197 keys 7.7 and 29.6, 4.2 and 10.9; 256 keys 12.8 and 41.7, 8.5 and 31.7. Beyond, scores outgrow the caches.
     """
     return q.dtype == torch.bfloat16 and q.is_cpu and k.size(2) <= FEW_KEYS
 

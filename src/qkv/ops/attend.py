@@ -51,12 +51,11 @@ def attend_weights(
     _check(q, k, mask, bias, causal)
     if (repeats := q.size(1) // k.size(1)) > 1:
         k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
-    scores = (q @ k.mT) * (q.size(-1) ** -0.5 if scale is None else scale)
-    if causal:
-        mask = causal_mask(q.size(2), k.size(2), q.device)
+    scores = (q * (q.size(-1) ** -0.5 if scale is None else scale)) @ k.mT
     if bias is not None:
-        scores, mask = scores + bias, ~torch.isneginf(bias)
-    return mix(scores, v, mask)
+        weights = _share(scores + bias, bias.amax(-1, keepdim=True).isneginf()).to(v.dtype)
+        return weights @ v, weights
+    return mix(scores, v, causal_mask(q.size(2), k.size(2), q.device) if causal else mask)
 
 
 def _check(q: Tensor, k: Tensor, mask: Tensor | None, bias: Tensor | None, causal: bool) -> None:
@@ -74,12 +73,23 @@ def mix(
 ) -> tuple[Float[Tensor, "*n t e"], Float[Tensor, "*n t s"]]:
     """Turn scores of any kind into weights, and mix the values by them: Bahdanau et al. 2015, eqs. 5 and 6.
 
-    The softmax runs in fp32 at least. A row that may look nowhere (mask False throughout) gets zeros, not NaN.
+    The softmax runs in fp32 at least, whatever it is given. A row that may look nowhere (mask False throughout) gets
+    zeros, not NaN.
     """
-    wide = torch.promote_types(scores.dtype, torch.float32)
     if mask is None:
-        weights = scores.softmax(-1, dtype=wide).to(values.dtype)
+        weights = scores.softmax(-1, dtype=scores.dtype)
     else:
-        low = torch.finfo(scores.dtype).min
-        weights = scores.masked_fill(~mask, low).softmax(-1, dtype=wide).masked_fill(~mask, 0.0).to(values.dtype)
+        weights = _share(scores.masked_fill(~mask, -torch.inf), ~mask.any(-1, keepdim=True))
+    weights = weights.to(values.dtype)
     return weights @ values, weights
+
+
+def _share(scores: Tensor, blind: Bool[Tensor, "*#n t 1"]) -> Tensor:
+    """Return the softmax of rows, and zeros where a row is blind: all -inf.
+
+    Blind rows are rare, and two passes over all scores to be ready for them take as long as the softmax; where asking
+    costs nothing, it is asked.
+    """
+    if scores.is_cpu and not torch.compiler.is_compiling() and not blind.any():
+        return scores.softmax(-1, dtype=scores.dtype)
+    return scores.masked_fill(blind, 0.0).softmax(-1, dtype=scores.dtype).masked_fill(blind, 0.0)
