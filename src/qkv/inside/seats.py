@@ -1,11 +1,13 @@
-"""Find the seats of a net, the places where queries meet keys, and say which map each of them makes."""
+"""Find the seats of a net, the places where queries meet keys, say which map each of them makes, and listen there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
-from qkv.base.errors import ConfigError
+from qkv.base.errors import ConfigError, UnsupportedError
 from qkv.models import family_of
 from qkv.models.family import MapSpec
 from qkv.nn.attention import Attend, Attention
@@ -47,6 +49,23 @@ def choose_seat(seats: Sequence[Seat], layer: int, kind: str | None = None, stre
     last = {(seat.spec.query_stream, seat.spec.kind): seat.spec.layer for seat in seats}
     there = ", ".join(f"{stream} {kind} 0 to {layer}" for (stream, kind), layer in last.items()) or "none"
     raise ConfigError(f"No {stream} {kind} map of layer {layer} is in this net; there are: {there}.")
+
+
+@contextmanager
+def hooked(model: Any, hooks: Mapping[Seat, Callable[[nn.Module, tuple[Any, ...], Any], Any]]) -> Iterator[None]:
+    """Let hooks hear each call of their seats, (module, inputs, output); what they return takes the output's place.
+
+    Compiled parts run eagerly meanwhile: hooks inside them are ignored in silence.
+    """
+    if net_of(model).training:
+        raise UnsupportedError("Nets are not looked into or changed while they are trained: call net.eval() first.")
+    handles = [seat.module.register_forward_hook(hook) for seat, hook in hooks.items()]
+    try:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def check_heads(spec: MapSpec, heads: Sequence[int]) -> None:

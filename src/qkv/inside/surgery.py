@@ -1,15 +1,15 @@
 """Switch heads of attention off, down or over to their mean while a net runs, and find out which of them matter."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from qkv.base.errors import ConfigError, ShapeError, UnsupportedError
-from qkv.inside.seats import Seat, check_heads, choose_seat, find_seats, net_of
+from qkv.base.errors import ConfigError, ShapeError
+from qkv.inside.seats import Seat, check_heads, choose_seat, find_seats, hooked
 from qkv.models.family import MapSpec
 
 Change = Callable[[Float[Tensor, "b h t e"]], Float[Tensor, "b h t e"] | None]
@@ -82,7 +82,7 @@ def importance(
 ) -> dict[MapSpec, Float[Tensor, "h"]]:
     """Return how much the loss hangs on each head: the mean over examples of |d loss / d gate|, one backward a batch.
 
-    The gate of a head is a factor of one on what it gathers: Michel et al. 2019, eq. 2 (https://arxiv.org/abs/1905.10650).
+    The gate of a head is a factor of one on what it gathers: Michel et al. 2019, section 4.1 (https://arxiv.org/abs/1905.10650).
     loss: runs the net on a batch and returns one number per example.
     """
     gates: dict[MapSpec, Tensor] = {}
@@ -111,11 +111,8 @@ def importance(
     return {spec: (total / n_examples).float() for spec, total in totals.items()}
 
 
-@contextmanager
-def _changing(model: Any, changes: Mapping[Seat, Change]) -> Iterator[None]:
+def _changing(model: Any, changes: Mapping[Seat, Change]) -> AbstractContextManager[None]:
     """Let changes see, and replace, what the heads of seats gather: b h t e, with h = 1 where a seat has no heads."""
-    if net_of(model).training:
-        raise UnsupportedError("Surgery wants a net that is not being trained: call net.eval() first.")
 
     def hook(change: Change) -> Any:
         def changed(seat: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
@@ -127,10 +124,4 @@ def _changing(model: Any, changes: Mapping[Seat, Change]) -> Iterator[None]:
 
         return changed
 
-    hooks = [seat.module.register_forward_hook(hook(change)) for seat, change in changes.items()]
-    try:
-        with torch.compiler.set_stance("force_eager"):
-            yield
-    finally:
-        for one in hooks:
-            one.remove()
+    return hooked(model, {seat: hook(change) for seat, change in changes.items()})
