@@ -20,6 +20,7 @@ import type { Host } from "../lib/host";
 import { rolloutLayers } from "../lib/rollout";
 import type { MapInfo, Trace } from "../lib/trace";
 import type { Ui } from "../lib/state.svelte";
+import Compare from "./Compare.svelte";
 import Generate from "./Generate.svelte";
 import Matrix from "./Matrix.svelte";
 import Neuron from "./Neuron.svelte";
@@ -27,6 +28,7 @@ import Overview from "./Overview.svelte";
 import Picture from "./Picture.svelte";
 import Rollout from "./Rollout.svelte";
 import Sentence from "./Sentence.svelte";
+import SwitchOff from "./SwitchOff.svelte";
 
 export interface View {
   id: string;
@@ -49,6 +51,6 @@ export const VIEWS: View[] = [
   { id: "neuron", name: "Neuron", about: "How one weight is worked out: query times key, sum, softmax, with real numbers.", component: Neuron, fits: () => true },
   { id: "generate", name: "Generate", about: "Word by word: what the model could have written, and where it looked.", component: Generate, fits: writes },
   { id: "rollout", name: "Rollout", about: "What a word is made of after all layers.", component: Rollout, fits: (trace, map) => rolloutLayers(trace, map).length > 1 },
-  // Compare
-  // SwitchOff
+  { id: "compare", name: "Compare", about: "Two heads, layers or files side by side, and where they differ.", component: Compare, fits: () => true },
+  { id: "switch-off", name: "Switch off", about: "What the model would say without some of its heads or words.", component: SwitchOff, fits: () => true },
 ];
