@@ -27,9 +27,7 @@ export class Host {
   /** Look at another input: a text, or a picture. */
   look(given: string | File): Promise<Trace> {
     if (typeof given === "string") return this.post("/api/look", { text: given });
-    const form = new FormData();
-    form.append("picture", given);
-    return this.ask("/api/look", { method: "POST", body: form });
+    return this.ask("/api/look", { method: "POST", headers: { "Content-Type": given.type }, body: given });
   }
 
   /** Look again with heads switched off and tokens hidden. */
@@ -49,8 +47,17 @@ export class Host {
     } catch {
       throw new TraceError("The server does not answer. Is `qkv explore` still running?");
     }
-    if (!answer.ok) throw new TraceError(await answer.text());
+    if (!answer.ok) throw new TraceError(await sentence(answer));
     return open(new Uint8Array(await answer.arrayBuffer()));
+  }
+}
+
+/** What the server says went wrong. */
+async function sentence(answer: Response): Promise<string> {
+  try {
+    return String((await answer.json()).error);
+  } catch {
+    return `The server answers with error ${answer.status}.`;
   }
 }
 
