@@ -12,6 +12,7 @@ from qkv.base import files
 from qkv.base.config import to_dict
 from qkv.base.errors import UnsupportedError, nearest
 from qkv.inside.pruning import Removed, full_state, removed_from
+from qkv.model.shown import Shown
 from qkv.models import family_of
 from qkv.models.family import Family
 from qkv.nn.packed import pack
@@ -63,6 +64,10 @@ class Model:
     def labels(self) -> list[str]:
         """Return the names of the labels that a model with a label head tells apart."""
         return self.card.get("labels") or [f"LABEL_{i}" for i in range(self.net.cfg.n_labels)]
+
+    def show_input(self, given: Any, **options: Any) -> Shown:
+        """Lay out one input, and a pass over it, as a page shows them: each kind of model reads its own."""
+        raise UnsupportedError(f"{type(self).__name__} is no kind of model whose attention can be shown.")
 
     def packed(self, dtype: Literal["fp32", "bf16"]) -> "Model":
         """Return a copy for inference alone, faster on a CPU; "bf16" also halves its bytes and keeps three digits."""

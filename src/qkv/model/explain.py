@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from qkv.base.errors import ConfigError, UnsupportedError
+from qkv.base.errors import ConfigError
 from qkv.data.pairs import Pair
 from qkv.generation.outputs import check_eval
 from qkv.inside.contents import About
@@ -15,12 +15,7 @@ from qkv.inside.look import look
 from qkv.inside.recorded import record
 from qkv.inside.trace import Trace
 from qkv.model.core import Model
-from qkv.model.reader import Reader
-from qkv.model.shown import Shown, show_picture, show_text, show_writing
-from qkv.model.shown_pair import show_pair
 from qkv.model.translator import Translator
-from qkv.model.viewer import Viewer
-from qkv.model.writer import Writer
 
 PLAIN = (str, Path, list, tuple)
 CODE = """import qkv
@@ -54,7 +49,10 @@ def explain(
     too large, the `top` largest of each row and a map of means. name: of the model, as `qkv.load` takes it. random:
     whether nothing was learned; unless given, the card says it, or norms that never moved.
     """
-    shown = show_input(model, given, target=target, n_tokens=n_tokens, beams=beams)
+    check_eval(model.net)
+    if target is not None and not isinstance(model, Translator):
+        raise ConfigError(f"A {model.family.name} model takes no target; only translators do.")
+    shown = model.show_input(given, target=target, n_tokens=n_tokens, beams=beams)
     with torch.inference_mode(), look(model) as seen, watch_cuts(model.net) as cuts:
         said = shown.run()
     recorded = record(seen, cuts, shown.streams, layers=layers, heads=heads, exact=exact, top=top)
@@ -74,22 +72,6 @@ def explain(
         outputs=shown.say(said),
         gold=shown.gold,
     )
-
-
-def show_input(model: Model, given: Any, *, target: str | None, n_tokens: int | None, beams: int) -> Shown:
-    """Prepare an input for the kind of model that reads such."""
-    check_eval(model.net)
-    if isinstance(model, Translator):
-        return show_pair(model, given, target, n_tokens, beams)
-    if target is not None:
-        raise ConfigError(f"A {model.family.name} model takes no target; only translators do.")
-    if isinstance(model, Viewer):
-        return show_picture(model, given)
-    if isinstance(model, Writer):
-        return show_writing(model, given, n_tokens)
-    if isinstance(model, Reader):
-        return show_text(model, given)
-    raise UnsupportedError(f"{type(model).__name__} is no kind of model whose attention can be shown.")
 
 
 def is_random(model: Model) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,8 +11,12 @@ from torch import Tensor
 
 from qkv.base.errors import DataError, UnsupportedError
 from qkv.generation.outputs import check_eval
+from qkv.inside.contents import Gap, Gaps, Output
+from qkv.inside.streams import Span, text_stream
 from qkv.model.core import Model
+from qkv.model.labels import Label, rank_labels
 from qkv.model.lengths import average, read_texts
+from qkv.model.shown import Shown, list_likeliest, say_labels, shorten, split_texts
 from qkv.model.translator import check_texts
 from qkv.text.public import Encoding, TextTokenizer
 
@@ -25,19 +29,6 @@ class Guess(NamedTuple):
     token: str
     probability: float
     text: str
-
-
-class Label(NamedTuple):
-    """One label and its probability."""
-
-    label: str
-    probability: float
-
-
-def rank_labels(labels: Sequence[str], probabilities: Float[Tensor, "b k"]) -> list[list[Label]]:
-    """Return all labels with their probabilities, likeliest first, for each row."""
-    orders: list[list[int]] = probabilities.argsort(descending=True).tolist()
-    return [[Label(labels[i], float(row[i])) for i in order] for order, row in zip(orders, probabilities, strict=True)]
 
 
 @dataclass
@@ -111,6 +102,30 @@ class Reader(Model):
                 vectors += [(states * weight).sum(1) / weight.sum(1)]
         return average(torch.cat(vectors), owners)
 
+    def show_input(self, given: Any, **_: Any) -> Shown:
+        """Lay out a text, or two texts, which stand one under the other, as a page shows them."""
+        text, pair = split_texts(given)
+        encoded = self.tokenizer.encode(text, pair, max_len=self.net.cfg.max_len)
+        stream = text_stream(
+            "text",
+            text if pair is None else f"{text}\n{pair}",
+            self.tokenizer.pieces(encoded.ids),
+            encoded.spans if pair is None else _move_second(encoded, len(text) + 1),
+            encoded.special,
+        )
+        ids, segments = torch.tensor([encoded.ids]), torch.tensor([encoded.segments])
+        hidden = ids == (-1 if self.tokenizer.mask_id is None else self.tokenizer.mask_id)
+        gaps = hidden[0].nonzero().flatten().tolist() if self.net.cfg.head in ("mlm", "pretraining") else []
+
+        def say(logits: Tensor) -> tuple[Output, ...]:
+            if not gaps:
+                return say_labels(self, logits)
+            found = list_likeliest(logits, self.tokenizer.pieces)
+            return (Gaps(gaps=tuple(Gap(at=at, top=top) for at, top in zip(gaps, found, strict=True))),)
+
+        keep = (hidden,) if gaps else ()
+        return Shown(title=shorten(text), streams=(stream,), run=lambda: self.net(ids, None, segments, *keep), say=say)
+
     def _guess(self, encoded: Encoding, gap: int, token: int, probability: float) -> Guess:
         filled = [*encoded.ids[:gap], token, *encoded.ids[gap + 1 :]]
         ids = [i for i, special in zip(filled, encoded.special, strict=True) if not special]
@@ -128,3 +143,10 @@ class Reader(Model):
 
     def _save_codec(self, folder: Path) -> Sequence[str]:
         return self.tokenizer.save(folder)
+
+
+def _move_second(encoded: Encoding, by: int) -> list[Span]:
+    """Return the spans of a pair, those of the second text moved to where it stands."""
+    special = encoded.special
+    second = max(i for i in range(len(special) - 1) if special[i] and not special[i + 1])
+    return [(a + by, b + by) if i > second and not special[i] else (a, b) for i, (a, b) in enumerate(encoded.spans)]

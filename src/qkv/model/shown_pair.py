@@ -1,24 +1,23 @@
 """A source and its translation, as a page shows them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from qkv.base.errors import DataError
 from qkv.data.pairs import Pair, token_links
 from qkv.generation.outputs import Hypothesis, special_tokens
 from qkv.generation.search import Beam, walk_beams
 from qkv.inside.contents import Beams, Found, Gold, Output
 from qkv.inside.streams import Span, TextStream, text_stream
 from qkv.model.shown import Shown, list_steps, shorten, split_texts
-from qkv.model.translator import Translator, check_texts
 
 START, END = "<s>", "</s>"
 
 
-def show_pair(
-    model: Translator, given: str | Sequence[str] | Pair, target: str | None, n_tokens: int | None, beams: int
-) -> Shown:
+def show_pair(model: Any, given: Any, target: str | None, n_tokens: int | None, beams: int) -> Shown:
     """Show a source and its translation: the target that is given, or else the best that is found.
 
     Rows are the tokens as they are written; what the decoder had read by then is a stream of its own, "prefix". Gold
@@ -27,7 +26,8 @@ def show_pair(
     pair = given if isinstance(given, Pair) else None
     text, second = (pair.source, None) if pair else split_texts(given)
     target = second if target is None else target
-    check_texts([text], "explain")
+    if not text.strip():
+        raise DataError("The source is empty: give a sentence to look at.")
     task, cfg = model.task, model.net.cfg
     source_ids = task.encode_source(text)
     source, mask = task.sources([source_ids])
@@ -36,9 +36,9 @@ def show_pair(
         room = min(n_tokens or 2 * len(source_ids) + 20, cfg.max_len)
         ranked = _search(model, source, mask, beams, room)
         written = ranked[0].ids
-        target = task.decode(written)
     else:
         written = [*model.target.encode(target).ids, cfg.end_id]
+    said = task.decode(written) if target is None else target
     read = torch.tensor([[cfg.start_id, *written[:-1]]])
 
     def say(logits: Tensor) -> tuple[Output, ...]:
@@ -48,14 +48,14 @@ def show_pair(
 
     return Shown(
         title=shorten(text),
-        streams=(_source(model, text), *_targets(model, target, written, searched=bool(ranked))),
+        streams=(_source(model, text), *_targets(model, said, written, searched=bool(ranked))),
         run=lambda: model.net(source, read, mask),
         say=say,
-        gold=_gold(model, pair, target),
+        gold=_gold(model, pair, said),
     )
 
 
-def _search(model: Translator, source: Tensor, mask: Tensor, beams: int, room: int) -> list[Hypothesis]:
+def _search(model: Any, source: Tensor, mask: Tensor, beams: int, room: int) -> list[Hypothesis]:
     """Return all outputs that a search finds, best first."""
     special = special_tokens(model.net, None, None)
     beam = Beam(0, room, beams, 1.0, special.ends)
@@ -64,14 +64,14 @@ def _search(model: Translator, source: Tensor, mask: Tensor, beams: int, room: i
     return beam.ranked()
 
 
-def _source(model: Translator, text: str) -> TextStream:
+def _source(model: Any, text: str) -> TextStream:
     """Return the source with the token that ends it."""
     spans = [*model.source.encode(text).spans, (len(text), len(text))]
     special = [False] * (len(spans) - 1) + [True]
     return text_stream("source", text, [*model.source.pieces(text), END], spans, special)
 
 
-def _targets(model: Translator, text: str, written: list[int], *, searched: bool) -> tuple[TextStream, TextStream]:
+def _targets(model: Any, text: str, written: list[int], *, searched: bool) -> tuple[TextStream, TextStream]:
     """Return the tokens that were written, and those that were read before each of them."""
     tokens, special = _name(model, written), [i == model.net.cfg.end_id for i in written]
     spans, end = [], 0
@@ -83,7 +83,7 @@ def _targets(model: Translator, text: str, written: list[int], *, searched: bool
     return target, text_stream("prefix", text, [START, *tokens[:-1]], [first, *spans[:-1]], [True, *special[:-1]])
 
 
-def _name(model: Translator, ids: Sequence[int]) -> tuple[str, ...]:
+def _name(model: Any, ids: Sequence[int]) -> tuple[str, ...]:
     """Return each token as people read it."""
     cfg = model.net.cfg
     names = {cfg.end_id: END, cfg.start_id: START}
@@ -94,7 +94,7 @@ def _readable(token: str) -> str:
     return token.removeprefix(" ") or token
 
 
-def _gold(model: Translator, pair: Pair | None, target: str) -> tuple[Gold, ...]:
+def _gold(model: Any, pair: Pair | None, target: str) -> tuple[Gold, ...]:
     if pair is None or not pair.links or target != pair.target:
         return ()
     links = token_links(pair.links, model.source.encode(pair.source).spans, model.target.encode(target).spans)

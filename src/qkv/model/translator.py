@@ -8,6 +8,8 @@ from typing import Any
 from qkv.base.errors import ConfigError, DataError, UnsupportedError
 from qkv.evaluation.translation import Translated, translate_texts
 from qkv.model.core import Model
+from qkv.model.shown import Shown
+from qkv.model.shown_pair import show_pair
 from qkv.tasks.codec import Codec
 from qkv.tasks.translation import Translation
 from qkv.text.sentencepiece import save_marian
@@ -48,6 +50,18 @@ class Translator(Model):
             max_tokens=max_tokens,
             weights=weights,
         )
+
+    def show_input(
+        self,
+        given: Any,
+        *,
+        target: str | None = None,
+        n_tokens: int | None = None,
+        beams: int = 4,
+        **_: Any,
+    ) -> Shown:
+        """Lay out a source and its translation, as `show_pair` says."""
+        return show_pair(self, given, target, n_tokens, beams)
 
     def _save_codec(self, folder: Path) -> list[str]:
         if not isinstance(self.source, Tokenizer) or not isinstance(self.target, Tokenizer):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,10 +16,12 @@ from qkv.base.config import from_dict, to_dict
 from qkv.base.errors import ConfigError, DataError, UnsupportedError
 from qkv.generation.outputs import check_eval
 from qkv.image.hf_files import FILE, read_hf, write_hf
-from qkv.image.preprocessing import Preprocessing, Source, prepare_all
+from qkv.image.preprocessing import Preprocessing, Source, prepare, prepare_all
 from qkv.image.timm_files import read_timm, write_timm
+from qkv.inside.streams import picture_stream
 from qkv.model.core import Model
-from qkv.model.reader import Label, rank_labels
+from qkv.model.labels import Label, rank_labels
+from qkv.model.shown import Shown, say_labels, shorten
 
 PREPROCESSING = "preprocessing.json"
 BATCH = 16
@@ -40,6 +43,27 @@ class Viewer(Model):
     def embed(self, pictures: Sequence[Source]) -> Float[Tensor, "b m"]:
         """Return one vector per picture."""
         return torch.stack([*self._run(lambda x: self.net.summary(self.net.encode(x)), pictures)]).float()
+
+    def show_input(self, given: Any, **_: Any) -> Shown:
+        """Lay out a picture as the net sees it: scaled and cropped, its colours as they were, cut into patches."""
+        if isinstance(given, list | tuple):
+            raise ConfigError("One picture is shown at a time; a list was given.")
+        pixels, cfg = prepare(given, self.preprocessing), self.net.cfg
+        pixels = F.pad(pixels, (0, -pixels.size(-1) % cfg.patch, 0, -pixels.size(-2) % cfg.patch))  # as Swin does
+        n_class, n_registers = getattr(cfg, "n_class", 0), getattr(cfg, "n_registers", 0)
+        prefix = [*("[CLS]", "[DIST]")[:n_class], *(f"register {i + 1}" for i in range(n_registers))]
+        batch = pixels[None].to(next(self.net.parameters()).dtype)
+        return Shown(
+            title=shorten(Path(given).name) if isinstance(given, str | Path) else "A picture",
+            streams=(picture_stream("picture", self._restore(pixels), cfg.patch, prefix),),
+            run=lambda: self.net(batch),
+            say=lambda logits: say_labels(self, logits),
+        )
+
+    def _restore(self, pixels: Float[Tensor, "c y x"]) -> Float[Tensor, "c y x"]:
+        """Return the values of a prepared picture from 0 to 1."""
+        mean, std = (torch.tensor(x)[:, None, None] for x in (self.preprocessing.mean, self.preprocessing.std))
+        return ((pixels * std + mean) / (self.preprocessing.rescale * 255)).clamp(0, 1)
 
     def _run(self, act: Any, pictures: Sequence[Source]) -> Iterator[Tensor]:
         if isinstance(pictures, str | Path):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,13 +13,16 @@ from qkv.base.errors import ConfigError, ShapeError, UnsupportedError
 from qkv.generation.engine import generate
 from qkv.generation.outputs import Hypothesis
 from qkv.generation.sampling import Sampling
+from qkv.inside.contents import Output
+from qkv.inside.streams import Span, text_stream
 from qkv.model.core import Model
+from qkv.model.labels import Label, rank_labels
 from qkv.model.lengths import average, read_texts
-from qkv.model.reader import Label, rank_labels
+from qkv.model.shown import Shown, list_steps, say_labels, shorten, split_texts
 from qkv.model.translator import check_texts
 from qkv.text.public import Encoding, TextTokenizer
 
-BATCH = 16
+BATCH, N_TOKENS, CONTEXT = 16, 20, 8
 
 
 @dataclass
@@ -84,6 +88,50 @@ class Writer(Model):
         with torch.inference_mode():
             found += [self.net.summary(self.net.encode(*batch), batch[1]).float() for batch in self._batches(encoded)]
         return average(torch.cat(found), owners)
+
+    def show_input(self, given: Any, *, n_tokens: int | None = None, **_: Any) -> Shown:
+        """Lay out a text and what the model goes on with, at most N_TOKENS tokens unless told, as a page shows them.
+
+        What is new is written first; the pass is over the whole. It has the numbers of the steps, since a cache
+        changes none, and the rows of the prompt, too.
+        """
+        text, pair = split_texts(given)
+        if pair is not None:
+            raise ConfigError("A decoder goes on with one text; two were given.")
+        encoded, cfg = self.tokenizer.encode(text), self.net.cfg
+        first, writes = len(encoded.ids), cfg.head == "lm"
+        if not first:
+            raise ShapeError("The text is empty: give one to look at.")
+        room = max(0, min(N_TOKENS, cfg.max_len - first)) if n_tokens is None else n_tokens
+        (found,) = self.generate([text], n_tokens=room) if room and writes else [None]
+        written, more = (found.ids, found.text) if found else ([], "")
+        ends = {*cfg.end_ids, self.tokenizer.end_id} if writes else set()
+        stream = text_stream(
+            "text",
+            text + more,
+            self.tokenizer.pieces([*encoded.ids, *written]),
+            [*encoded.spans, *self._written_spans(encoded.ids, written, len(text), len(more))],
+            [*encoded.special, *(i in ends for i in written)],
+            generated=first if written else None,
+        )
+        ids = torch.tensor([[*encoded.ids, *written]])
+        keep = torch.zeros_like(ids, dtype=torch.bool)
+        keep[0, first - 1 : first - 1 + max(1, len(written))] = True
+
+        def say(logits: Tensor) -> tuple[Output, ...]:
+            return list_steps(logits, written, first, self.tokenizer.pieces) if writes else say_labels(self, logits)
+
+        run = (lambda: self.net(ids, None, keep)) if writes else (lambda: self.net(ids))
+        return Shown(title=shorten(text), streams=(stream,), run=run, say=say)
+
+    def _written_spans(self, prompt: list[int], written: list[int], start: int, n: int) -> list[Span]:
+        """Return which characters each token stands for that was written, n in all from `start` on."""
+        context, spans, end = prompt[-CONTEXT:], [], 0
+        before = len(self.tokenizer.decode(context))
+        for i in range(1, len(written) + 1):
+            last, end = end, max(end, min(n, len(self.tokenizer.decode([*context, *written[:i]])) - before))
+            spans.append((start + last, start + end))
+        return spans
 
     def _prompt(self, text: str, bos: bool) -> list[int]:
         ids = self.tokenizer.encode(text).ids
