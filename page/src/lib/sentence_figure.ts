@@ -14,8 +14,12 @@ export function sentenceFigure(
   chosen: number | null,
 ): { width: number; height: number; paint: (pen: Pen) => void } {
   return {
-    width: line.scrollWidth,
-    height: line.scrollHeight + 40,
+    get width() {
+      return line.scrollWidth;
+    },
+    get height() {
+      return line.scrollHeight + 40;
+    },
     paint(pen) {
       pen.fillStyle = "#1d2129";
       pen.font = font(14);
