@@ -32,7 +32,7 @@ def test_only_the_kinds_asked_for_are_kept():
         assert hooks(net) == 2
         net(*sentences(net.cfg))
     assert seen.weights(1).shape == (3, 4, 6, 7)
-    with pytest.raises(ConfigError, match=r"No target self map of layer 0 .* were: target cross 0, target cross 1"):
+    with pytest.raises(ConfigError, match=r"No self map of layer 0 .* were: target cross 0, target cross 1"):
         seen.weights(0, "self")
 
 
@@ -40,7 +40,7 @@ def test_a_map_that_is_not_there_is_named_with_those_that_are():
     net = make(SMALL["rnn-tiny"])
     with qkv.look(net) as seen:
         net(*sentences(net.cfg))
-    with pytest.raises(ConfigError, match="No target cross map of layer 0 was seen; seen were: none"):
+    with pytest.raises(ConfigError, match="No such map of layer 0 was seen; seen were: none"):
         seen.weights(0)
 
 

@@ -27,15 +27,20 @@ def summarise(call: Call, facts: Asked) -> dict[str, Any]:
     facts: names, as the functions below are called, or names with their arguments: {"entropy": None, "top": 10,
     "pooled": (128, 128), "received": r}. ConfigError for a name that is none.
     """
-    asked = dict(facts) if isinstance(facts, Mapping) else dict.fromkeys(facts)
-    if unknown := asked.keys() - FACTS.keys():
-        raise ConfigError(f"{', '.join(sorted(unknown))}: no fact has this name. There are {', '.join(FACTS)}.")
     with exactly(call):
-        made = {name: FACTS[name](call, argument) for name, argument in asked.items()}
+        made = {name: FACTS[name](call, argument) for name, argument in read_asked(facts).items()}
         for tile in call.walk():
             for _, add in made.values():
                 add(tile)
     return {name: out for name, (out, _) in made.items()}
+
+
+def read_asked(facts: Asked) -> dict[str, Any]:
+    """Return the names of facts with their arguments; ConfigError for a name that is none."""
+    asked = dict(facts) if isinstance(facts, Mapping) else dict.fromkeys(facts)
+    if unknown := asked.keys() - FACTS.keys():
+        raise ConfigError(f"{', '.join(sorted(unknown))}: no fact has this name. There are {', '.join(FACTS)}.")
+    return asked
 
 
 def block(call: Call, queries: slice, keys: slice) -> Float[Tensor, "b h n m"]:
