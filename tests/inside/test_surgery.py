@@ -151,6 +151,7 @@ def test_importance_is_the_slope_of_the_loss_in_each_gate(small):
 def test_importance_counts_examples_not_batches():
     net, batch = make_lively(BERT), batch_for(BERT)
     whole = importance(net, lambda batch: losses(net, batch), [batch])
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in net.parameters())
     rows = [tuple(x[i : i + 1] for x in batch) for i in range(3)]
     for spec, values in importance(
         net.requires_grad_(False), lambda batch: losses(net, batch), [rows[0], rows[1]]

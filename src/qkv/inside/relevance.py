@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qkv.base.errors import ShapeError
 from qkv.inside.rollout import one_hot, stack_of
-from qkv.inside.seats import Seat, find_seats, hooked, net_of
+from qkv.inside.seats import Seat, differentiable, find_seats, hooked, net_of
 from qkv.ops.tiles import ROWS, Scored
 
 
@@ -54,7 +54,7 @@ def relevance(
 
         return hook
 
-    with torch.enable_grad(), hooked(model, {seat: listen(seat) for seat in seats}):
+    with differentiable(model), hooked(model, {seat: listen(seat) for seat in seats}):
         answer = score(net_of(model)(*inputs))
         if answer.dim() != 1:
             raise ShapeError(f"score must give one number per input, not a tensor of shape {[*answer.shape]}.")

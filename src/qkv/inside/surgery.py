@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from qkv.base.errors import ConfigError, ShapeError
-from qkv.inside.seats import Seat, check_heads, choose_seat, find_seats, hooked
+from qkv.inside.seats import Seat, check_heads, choose_seat, differentiable, find_seats, hooked
 from qkv.models.family import MapSpec
 
 Change = Callable[[Float[Tensor, "b h t e"]], Float[Tensor, "b h t e"] | None]
@@ -82,8 +82,8 @@ def importance(
 ) -> dict[MapSpec, Float[Tensor, "h"]]:
     """Return how much the loss hangs on each head: the mean over examples of |d loss / d gate|, one backward a batch.
 
-    The gate of a head is a factor of one on what it gathers: Michel et al. 2019, section 4.1 (https://arxiv.org/abs/1905.10650).
-    loss: runs the net on a batch and returns one number per example.
+    The gate of a head is a factor of one on what it gathers: Michel et al. 2019, section 4.1
+    (https://arxiv.org/abs/1905.10650). loss: runs the net on a batch and returns one number per example.
     """
     gates: dict[MapSpec, Tensor] = {}
 
@@ -99,7 +99,7 @@ def importance(
     n_examples = 0
     for batch in batches:
         gates.clear()
-        with torch.enable_grad(), _changing(model, {seat: gate(seat.spec) for seat in find_seats(model)}):
+        with differentiable(model), _changing(model, {seat: gate(seat.spec) for seat in find_seats(model)}):
             losses = loss(batch)
             if losses.dim() != 1:
                 raise ShapeError(f"importance wants one loss per example, not a tensor of shape {[*losses.shape]}.")
