@@ -31,7 +31,7 @@ describe("what holds a share of the mass", () => {
 
 describe("numbers in words", () => {
   it("rounds as people do", () => {
-    expect([0.427, 0.0041, 0.0002, 0].map(percent)).toEqual(["43 %", "0.4 %", "less than 0.1 %", "0 %"]);
+    expect([0.427, 0.0041, 0.0002, 0.00002, 0].map(percent)).toEqual(["43 %", "0.4 %", "0.02 %", "less than 0.01 %", "0 %"]);
   });
   it("finds the largest in order and leaves zeros out", () => {
     expect(largest(Float32Array.from([0.1, 0, 0.7, 0.2, 0.1]), 3)).toEqual([2, 3, 0]);

@@ -4,12 +4,13 @@ import { headNumber } from "./describe";
 import { MEAN, type MapInfo } from "./trace";
 import { show } from "./words";
 
-/** A share as people say it: 43 %, 0.4 %, less than 0.1 %. */
+/** A share as people say it: 43 %, 0.4 %, less than 0.01 %. */
 export function percent(share: number): string {
   const p = share * 100;
   if (p >= 10) return `${Math.round(p)} %`;
   if (p >= 0.1) return `${p.toFixed(1)} %`;
-  return p > 0 ? "less than 0.1 %" : "0 %";
+  if (p >= 0.01) return `${p.toFixed(2)} %`;
+  return p > 0 ? "less than 0.01 %" : "0 %";
 }
 
 export function headName(map: MapInfo, head: number): string {
