@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from qkv.base.errors import ShapeError
-from qkv.ops.masks import causal_mask
+from qkv.ops.masks import additive, causal_mask
 
 
 def attend(
@@ -52,10 +52,10 @@ def attend_weights(
     if (repeats := q.size(1) // k.size(1)) > 1:
         k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1)
     scores = (q * (q.size(-1) ** -0.5 if scale is None else scale)) @ k.mT
-    if bias is not None:
-        weights = _share(scores + bias, bias.amax(-1, keepdim=True).isneginf()).to(v.dtype)
-        return weights @ v, weights
-    return mix(scores, v, causal_mask(q.size(2), k.size(2), q.device) if causal else mask)
+    if causal:
+        mask = causal_mask(q.size(2), k.size(2), q.device)
+    weights = _share(scores, bias if mask is None else additive(mask, scores.dtype)).to(v.dtype)
+    return weights @ v, weights
 
 
 def _check(q: Tensor, k: Tensor, mask: Tensor | None, bias: Tensor | None, causal: bool) -> None:
@@ -76,20 +76,19 @@ def mix(
     The softmax runs in fp32 at least, whatever it is given. A row that may look nowhere (mask False throughout) gets
     zeros, not NaN.
     """
-    if mask is None:
-        weights = scores.softmax(-1, dtype=scores.dtype)
-    else:
-        weights = _share(scores.masked_fill(~mask, -torch.inf), ~mask.any(-1, keepdim=True))
-    weights = weights.to(values.dtype)
+    weights = _share(scores, None if mask is None else additive(mask, scores.dtype)).to(values.dtype)
     return weights @ values, weights
 
 
-def _share(scores: Tensor, blind: Bool[Tensor, "*#n t 1"]) -> Tensor:
-    """Return the softmax of rows, and zeros where a row is blind: all -inf.
+def _share(scores: Tensor, bias: Tensor | None) -> Tensor:
+    """Return the softmax of rows of scores and bias, and zeros where all of a row's bias is -inf.
 
-    Blind rows are rare, and two passes over all scores to be ready for them take as long as the softmax; where asking
+    Such rows are rare, and two passes over all scores to be ready for them take as long as the softmax; where asking
     costs nothing, it is asked.
     """
+    if bias is None:
+        return scores.softmax(-1, dtype=scores.dtype)
+    scores, blind = scores + bias, bias.amax(-1, keepdim=True).isneginf()
     if scores.is_cpu and not torch.compiler.is_compiling() and not blind.any():
         return scores.softmax(-1, dtype=scores.dtype)
     return scores.masked_fill(blind, 0.0).softmax(-1, dtype=scores.dtype).masked_fill(blind, 0.0)
