@@ -6,6 +6,7 @@ import torch
 import qkv
 from models.tiny import SMALL, batch_for, make_lively, sentences
 from qkv.base.errors import ConfigError, ShapeError, UnsupportedError
+from qkv.generation.engine import generate
 from qkv.inside.rollout import rollout
 
 NAMES = ("bert-tiny", "deberta-v3-base", "gpt-tiny", "llama-tiny", "vit-digits", "dinov2-with-registers-small")
@@ -74,5 +75,32 @@ def test_steps_whose_prompt_was_not_seen_do_not_roll():
     _, state = net.begin(batch.source[:, :4], room=3)
     with qkv.look(net) as seen:
         net.step(batch.source[:, 4], state)
-    with pytest.raises(ShapeError, match="seen with 1 queries and 5 keys: rollout wants one pass over the whole text"):
+    with pytest.raises(ShapeError, match="seen with 1 queries and 5 keys: rollout wants all tokens of a text"):
         rollout(seen, 0)
+
+
+@torch.inference_mode()
+def test_heads_have_the_numbers_of_the_net():
+    net, batch = make_lively(BERT), batch_for(BERT)
+    with qkv.look(net) as seen:
+        net(*batch)
+    with qkv.look(net, heads=[3, 1]) as two:
+        net(*batch)
+    assert torch.equal(rollout(two, 0, head=1), rollout(seen, 0, head=1))
+    one = rollout(seen, 0, head=3)
+    assert not torch.equal(rollout(two, 0), rollout(seen, 0)) and not torch.equal(rollout(two, 0, head=1), one)
+
+
+@torch.inference_mode()
+def test_what_was_written_step_by_step_rolls_as_what_was_read_at_once():
+    """Greedy, and each hypothesis of a search, which moves between rows."""
+    net = make_lively(SMALL["gpt-tiny"])
+    prompt = torch.randint(4, 30, (1, 4))
+    for beams in (1, 3):
+        with qkv.look(net) as written:
+            found = generate(net, prompt, torch.ones_like(prompt, dtype=torch.bool), room=5, beams=beams)[0]
+        whole = torch.cat((prompt, torch.tensor([found.ids])), 1)[:, : 3 + len(found.ids)]
+        with qkv.look(net) as read:
+            net(whole)
+        rows = found.rows if beams > 1 else None
+        torch.testing.assert_close(rollout(written, -1, rows=rows), rollout(read, -1), rtol=0, atol=1e-5)

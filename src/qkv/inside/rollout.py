@@ -18,26 +18,35 @@ from qkv.ops.facts import received
 
 
 def rollout(
-    seen: Seen, row: int | Sequence[int], *, residual: float = 0.5, head: int | None = None, stream: str | None = None
+    seen: Seen,
+    row: int | Sequence[int],
+    *,
+    residual: float = 0.5,
+    head: int | None = None,
+    stream: str | None = None,
+    rows: Sequence[int] | None = None,
 ) -> Float[Tensor, "b *n s"]:
     """Return how much of each token reaches `row` in the last layer; of several rows, one under the other.
 
-    residual: the share of a layer's output that passes beside its attention. head: this one alone, among those that
-    were recorded; else their mean. stream: of which stack, where there are two, "target" unless given; what a target
-    has from its source is left out. For a net that reads the mean of its tokens, take all rows, and their mean. Raises
-    UnsupportedError for windows, whose layers do not share one set of tokens.
+    residual: the share of a layer's output that passes beside its attention. head: this one alone, by its number in the
+    net; else the mean of those that were watched. stream: of which stack, where there are two, "target" unless given;
+    what a target has from its source is left out. rows: of a decode with several hypotheses, whose: `Hypothesis.rows`.
+    For a net that reads the mean of its tokens, take all rows, and their mean. Raises UnsupportedError for windows,
+    whose layers do not share one set of tokens.
     """
     specs = stack_of(seen.maps, stream)
-    calls = [seen.call(spec.layer, "self", spec.query_stream) for spec in specs]
+    calls = [seen.call(spec.layer, "self", spec.query_stream, rows=rows) for spec in specs]
     r = one_hot(row, *calls[-1].shape[::2]).to(calls[-1].device)
     for spec, call in zip(reversed(specs), reversed(calls), strict=True):
         if call.n_queries != call.n_keys:
             raise ShapeError(
-                f"Layer {spec.layer} was seen with {call.n_queries} queries and {call.n_keys} keys: rollout wants one "
-                "pass over the whole text."
+                f"Layer {spec.layer} was seen with {call.n_queries} queries and {call.n_keys} keys: rollout wants all "
+                "tokens of a text, its prompt too."
             )
-        mixed = received(call, r.mT)
-        mixed = mixed.mean(1) if head is None else mixed[:, head]
+        if head is None:
+            mixed = received(call, r.mT).mean(1)
+        else:
+            mixed = seen.received(spec.layer, "self", spec.query_stream, r=r.mT, head=head, rows=rows)
         r = residual * r + (1 - residual) * mixed.mT
     return r[:, 0] if isinstance(row, int) else r
 
