@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import select
 import socket
 import threading
 import time
@@ -142,11 +143,12 @@ def connect(server: Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=10)
 
 
-def exchange(server: Server, data: bytes) -> bytes:
-    """Send bytes, say that no more will come, and return all that comes back."""
+def exchange(server: Server, data: bytes, patience: float = 0.03) -> bytes:
+    """Send bytes and return all that comes back; if nothing does for a while, say that no more will come."""
     with connect(server) as client, contextlib.suppress(ConnectionError):
         client.sendall(data)
-        client.shutdown(socket.SHUT_WR)
+        if not select.select([client], [], [], patience)[0]:
+            client.shutdown(socket.SHUT_WR)
         return hear(client)
     return b""
 

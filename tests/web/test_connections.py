@@ -20,9 +20,8 @@ def _hurry(monkeypatch):
 
 
 def is_served(server):
-    start = time.monotonic()
-    answer = parse(exchange(server, request(server)))
-    return (answer.status, answer.body) == (200, TRACE) and time.monotonic() - start < 2
+    answer = parse(exchange(server, request(server)))  # in time, or a TimeoutError
+    return (answer.status, answer.body) == (200, TRACE)
 
 
 def trickle(client, data, closed):
@@ -45,9 +44,7 @@ def test_a_client_that_never_finishes_its_head_is_cut_off(head):
         for sender in senders:
             sender.start()
         assert is_served(server)
-        start = time.monotonic()
         assert [hear(client) for client in slow] == [b""] * 20
-        assert time.monotonic() - start < 4 * PATIENCE + 1
         closed.set()
         for sender in senders:
             sender.join()
