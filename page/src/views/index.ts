@@ -39,6 +39,7 @@ export interface View {
   fits: (trace: Trace, map: MapInfo, host: Host) => boolean;
 }
 
+const any = (_: Trace, map: MapInfo) => map.rows > 0 && map.columns > 0;
 const isText = (trace: Trace, map: MapInfo) => [map.query, map.key].every((name) => trace.stream(name).kind === "text");
 const isPicture = (trace: Trace, map: MapInfo) => [map.query, map.key].some((name) => trace.stream(name).kind === "picture");
 const writes = (trace: Trace) => trace.outputs.some((output) => output.kind !== "labels");
@@ -48,9 +49,9 @@ export const VIEWS: View[] = [
   { id: "matrix", name: "Matrix", about: "Every weight of one head.", component: Matrix, fits: () => true },
   { id: "sentence", name: "Sentence", about: "The text itself, shaded by what the chosen word takes from each other word.", component: Sentence, fits: isText },
   { id: "picture", name: "Picture", about: "The picture, lit where a patch of it looks.", component: Picture, fits: isPicture },
-  { id: "neuron", name: "Neuron", about: "How one weight is worked out: query times key, sum, softmax, with real numbers.", component: Neuron, fits: () => true },
+  { id: "neuron", name: "Neuron", about: "How one weight is worked out: query times key, sum, softmax, with real numbers.", component: Neuron, fits: any },
   { id: "generate", name: "Generate", about: "Word by word: what the model could have written, and where it looked.", component: Generate, fits: writes },
-  { id: "rollout", name: "Rollout", about: "What a word is made of after all layers.", component: Rollout, fits: (trace, map) => rolloutLayers(trace, map).length > 1 },
-  { id: "compare", name: "Compare", about: "Two heads, layers or files side by side, and where they differ.", component: Compare, fits: () => true },
+  { id: "rollout", name: "Rollout", about: "What a word is made of after all layers.", component: Rollout, fits: (trace, map) => any(trace, map) && rolloutLayers(trace, map).length > 1 },
+  { id: "compare", name: "Compare", about: "Two heads, layers or files side by side, and where they differ.", component: Compare, fits: any },
   { id: "switch-off", name: "Switch off", about: "What the model would say without some of its heads or words.", component: SwitchOff, fits: () => true },
 ];
