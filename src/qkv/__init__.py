@@ -17,6 +17,8 @@ _PLACES = {
     "diff": "qkv.verbs.diff",
     "doctor": "qkv.verbs.doctor",
     "evaluate": "qkv.verbs.evaluate",
+    "explain": "qkv.model.explain",
+    "explore": "qkv.verbs.explore",
     "info": "qkv.verbs.info",
     "lineage": "qkv.verbs.lineage",
     "list_models": "qkv.verbs.info",
