@@ -40,7 +40,7 @@ export function howToRead(map: MapInfo): string {
     : map.window
       ? " It sees only what lies in the same window."
       : "";
-  return `${row}. The darker a cell, the more it takes from there; each row adds up to 100 %.${limits}`;
+  return `${row}. The stronger the colour of a cell, the more it takes from there; each row adds up to 100 %.${limits}`;
 }
 
 /** The number of a head as its model counts: a trace may hold only some of a layer's heads. */

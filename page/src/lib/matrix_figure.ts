@@ -53,6 +53,7 @@ const TITLE = font(12, 600);
 const SLANT = -Math.PI / 3.2;
 const LONGEST = 150;
 const ROOMIEST = 40;
+const LEGIBLE = 40; // so few rows keep a label each, even if the page must scroll
 
 /** Lay the grid out in a box; `zoom` 1 shows all of it. */
 export function layOut(grid: Grid, box: { width: number; height: number }, zoom: number, row: number, column: number): Layout {
@@ -60,11 +61,11 @@ export function layOut(grid: Grid, box: { width: number; height: number }, zoom:
   const [wide, high] = [Math.max(80, box.width - x - right), Math.max(120, box.height - y - 8)];
   const [n, m] = [Math.max(1, grid.rows.length), Math.max(1, grid.columns.length)];
   let cellW = Math.min(wide / m, ROOMIEST);
-  let cellH = Math.min(high / n, ROOMIEST);
-  if (Math.min(cellW, cellH) >= 12 || Math.max(cellW, cellH) < 1.8 * Math.min(cellW, cellH)) cellW = cellH = Math.min(cellW, cellH);
-  else [cellW, cellH] = [Math.min(cellW, 3 * cellH), Math.min(cellH, 3 * cellW)];
+  let cellH = Math.min(Math.max(high / n, n <= LEGIBLE ? 19 : 0), ROOMIEST);
+  const stretch = n === m && n > LEGIBLE ? 1 : Math.min(cellW, cellH) >= 12 ? 1.5 : 3;
+  [cellW, cellH] = [Math.min(cellW, stretch * cellH), Math.min(cellH, stretch * cellW)];
   const w = Math.min(wide, m * cellW * zoom);
-  const h = Math.min(high, n * cellH * zoom);
+  const h = Math.min(Math.max(high, n * cellH), n * cellH * zoom);
   const [columns, rows] = [w / (cellW * zoom), h / (cellH * zoom)];
   const part = { rows, columns, row: Math.max(0, Math.min(row, n - rows)), column: Math.max(0, Math.min(column, m - columns)) };
   return { x, y, w, h, width: x + w + right, height: y + h + 8, part };
@@ -80,6 +81,11 @@ function margins(grid: Grid, room: number): [number, number, number] {
   const left = longest(grid.rows.map((group) => group.label)) + 40;
   const above = longest(grid.columns.map((group) => group.label));
   return [left, Math.abs(above * Math.cos(SLANT)) + 8, Math.abs(above * Math.sin(SLANT)) + 46];
+}
+
+/** Whether a pooled map is so large on the screen that its single weights are shown in place of the means. */
+export function isSharp(at: Layout, grid: Grid): boolean {
+  return grid.matrix.pooled && at.h / at.part.rows >= 3;
 }
 
 /** Every how many rows a label fits. */
@@ -101,12 +107,11 @@ export function paintMatrix(pen: Pen, at: Layout, look: Look, ink: Ink): void {
 function paintCells(pen: Pen, at: Layout, look: Look): void {
   const { grid, cells } = look;
   const [cellW, cellH] = [at.w / at.part.columns, at.h / at.part.rows];
-  if (grid.matrix.pooled && cellH >= 3) {
+  if (isSharp(at, grid)) {
     const [first, last] = [Math.floor(at.part.row), Math.min(grid.rows.length, Math.ceil(at.part.row + at.part.rows))];
     const values = new Float32Array((last - first) * grid.columns.length);
     for (let r = first; r < last; r++) values.set(gridRow(look.trace, look.map, look.head, grid, r), (r - first) * grid.columns.length);
-    const most = values.reduce((a, b) => Math.max(a, b), 0);
-    const exact = picture(values, last - first, grid.columns.length, most, look.dark, look.shade);
+    const exact = picture(values, last - first, grid.columns.length, grid.single, look.dark, look.shade);
     pen.image(exact, at.x - at.part.column * cellW, at.y + (first - at.part.row) * cellH, grid.columns.length * cellW, (last - first) * cellH);
     return;
   }
@@ -167,13 +172,13 @@ function paintLabels(pen: Pen, at: Layout, look: Look, ink: Ink): void {
   pen.fillStyle = ink.ink;
   pen.textBaseline = "middle";
   pen.textAlign = "right";
-  const every = step(cellH, 17);
+  const every = step(cellH, 15);
   for (let r = Math.ceil(at.part.row - 0.5); r < at.part.row + at.part.rows - 0.4; r++) {
     if (r % every || !grid.rows[r]) continue;
     pen.fillText(fit(grid.rows[r].label, LABEL, limit), at.x - 8, at.y + (r + 0.5 - at.part.row) * cellH);
   }
   pen.textAlign = "left";
-  const skip = step(cellW, 19);
+  const skip = step(cellW, 16);
   const long = (at.y - 46) / Math.abs(Math.sin(SLANT));
   for (let c = Math.ceil(at.part.column - 0.5); c < at.part.column + at.part.columns - 0.4; c++) {
     if (c % skip || !grid.columns[c]) continue;
@@ -219,9 +224,9 @@ export function paintCross(pen: Pen, at: Layout, look: Look, ink: Ink, r: number
   pen.globalAlpha = 1;
   pen.lineWidth = pinned ? 3 : 2;
   if (r !== null && c !== null) pen.strokeRect(x, y, Math.max(cellW, 4), Math.max(cellH, 4));
-  if (r !== null && grid.matrix.pooled && cellH < 3) exactRow(pen, at, look, ink, r, y);
+  if (r !== null && grid.matrix.pooled && !isSharp(at, grid)) exactRow(pen, at, look, ink, r, y);
   pen.restore();
-  if (r !== null && grid.rows[r]) pill(pen, fit(grid.rows[r].label, font(13, 600), at.x - 30), at.x - 8, within(y + cellH / 2, at.y, at.y + at.h), ink, "right");
+  if (r !== null && grid.rows[r]) pill(pen, fit(grid.rows[r].label, font(13, 600), at.x - 22), at.x - 8, within(y + cellH / 2, at.y, at.y + at.h), ink, "right");
   if (c !== null && grid.columns[c]) pill(pen, fit(grid.columns[c].label, font(13, 600), 140), within(x + cellW / 2, at.x, at.x + at.w), at.y - 16, ink, "center");
 }
 

@@ -23,8 +23,8 @@ const heads = (text: string): Card => ({ title: "All heads at once", text, go: v
 const CARDS: Record<string, Card[]> = {
   translation: [
     { title: "Who looks at whom", text: "The model writes a target sentence, piece by piece. Before each piece it looks at the source sentence. Each row here is one piece that it wrote, each column one piece of the source.", go: crossMap },
-    { title: "One row", text: "Point at a row: on the right stands what that piece took, in percent. A row adds up to 100 %. Where the two languages share their word order, the dark cells form a diagonal.", go: view("matrix") },
-    { title: "Is it right?", text: "Where the true alignment is known, orange frames mark it. A dark cell inside a frame is a hit. “Largest of each row” draws the path that the head would choose." },
+    { title: "One row", text: "Point at a row: on the right stands what that piece took, in percent. A row adds up to 100 %. Where the two languages share their word order, the strong cells form a diagonal.", go: view("matrix") },
+    { title: "Is it right?", text: "Where the true alignment is known, orange frames mark it. A strong cell inside a frame is a hit. “Largest of each row” draws the path that the head would choose." },
     heads("Other layers and heads do other work: some follow the sentence, some collect the whole, some rest on the end sign. Choose a small map to open it."),
     keep,
     last,
@@ -33,7 +33,7 @@ const CARDS: Record<string, Card[]> = {
     { title: "It reads from left to right", text: "This model writes a text token by token. Each token can look only at itself and at what stands before it, so half of the map is empty.", go: view("matrix") },
     { title: "One row", text: "Point at a row: on the right stands what that token took from each earlier one. Each row adds up to 100 %." },
     { title: "The first token", text: "Many heads put most of their weight on the first token: a place to rest when nothing else fits. “Lift small weights” shows what remains.", go: (ui) => ui.set("shade", "lift") },
-    heads("Look for stripes beside the diagonal (heads that look one token back) and for single dark columns (heads that rest). Choose a small map to open it."),
+    heads("Look for stripes beside the diagonal (heads that look one token back) and for single strong columns (heads that rest). Choose a small map to open it."),
     keep,
     last,
   ],
