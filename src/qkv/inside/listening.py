@@ -59,7 +59,8 @@ class Track:
         if self.asked:
             run.facts.append(facts.summarise(Weighed(weights), self.asked))
         else:
-            run.steps.append(Step(weights, sources=run.sources))
+            v = inputs[1].detach()[:, None] if self.values and not run.steps else None
+            run.steps.append(Step(weights, v=v, sources=run.sources))
 
     def attend(self, module: Any, inputs: tuple[Tensor, Tensor, Tensor, Where], output: Tensor) -> None:
         """Hear a call of `nn.attention.Attend`."""
@@ -91,13 +92,12 @@ class Track:
             call = Scored(self._queries(q), self._keys(k), where.mask, None, where.causal, scale)
             run.facts.append(facts.summarise(call, self.asked))
             return
-        mask = where.mask
-        if mask is not None:
-            mask = (
-                None if mask.dim() == 2 else mask[..., -1:, n_before:].clone()
-            )  # without rows it hides the future only
-        k, v = (self._kept(self._keys(x[:, :, n_before:]), copy=True) for x in (k, v if self.values else k[:, :, :0]))
-        run.steps.append(Step(self._kept(self._queries(q)), k, v if self.values else None, mask))
+        mask = None  # without rows it hides the future alone
+        if where.mask is not None and where.mask.dim() > 2:
+            mask = where.mask[..., -1:, n_before:].clone()
+        new = self._kept(self._keys(k[:, :, n_before:]), copy=True)
+        values = self._kept(self._keys(v[:, :, n_before:]), copy=True) if self.values else None
+        run.steps.append(Step(self._kept(self._queries(q)), new, values, mask))
 
     def _memory(self, memory: Tensor, where: Where, scale: float | None) -> Run:
         """Return the run that a call belongs to: it goes on while the memory stays, or some of its rows leave."""
@@ -132,7 +132,7 @@ class Track:
     def _spread(self, x: Tensor | None) -> Tensor | None:
         """Return a mask or bias of the watched heads."""
         if x is None or self.heads is None or x.dim() < 3 or x.size(-3) == 1:
-            return x
+            return x if x is None else x.detach()
         return x.detach().index_select(x.dim() - 3, self._indices(x)[0])
 
     def _kept(self, x: Tensor, *, copy: bool = False) -> Tensor:

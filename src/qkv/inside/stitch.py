@@ -56,17 +56,14 @@ class Run:
         where, mask = self.where, steps[0].mask
         if self.cached:
             mask = torch.cat([_columns(step) for step in steps], -1)
-            mask = None if bool(mask.all()) else mask
-            return Scored(x, self._joined("k", steps), mask, causal=True, scale=self.scale)
+            mask, keys = None if bool(mask.all()) else mask, [step.k for step in steps if step.k is not None]
+            return Scored(x, torch.cat(keys, 2), mask, causal=True, scale=self.scale)
         return Scored(x, steps[0].k, mask, where.bias, where.causal, self.scale, where.lengths)
 
     def values(self, rows: Sequence[int] | None = None) -> Tensor:
         """Return the values beside the keys of `call`."""
-        return self._joined("v", self._pick(rows))
-
-    def _joined(self, name: str, steps: list[Step]) -> Tensor:
-        parts = [getattr(step, name) for step in steps if step.k is not None]
-        return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
+        parts: list[Any] = [step.v for step in self._pick(rows)]
+        return torch.cat(parts, 2) if self.cached else parts[0]
 
     def _pick(self, rows: Sequence[int] | None) -> list[Step]:
         """Return the steps of one row, or all of them as they are."""
