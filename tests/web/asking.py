@@ -16,7 +16,8 @@ from qkv.web.session import Kept, Session
 
 PORT, TOKEN = 8123, "a-token-of-this-run"
 NAME = f"127.0.0.1:{PORT}"
-PAGE = "<!doctype html><title>qkv</title><style>b{}</style><script type=module>let a = '</b>';</script><b>page</b>"
+POLICY = "default-src 'none'; script-src 'sha256-x='; connect-src 'self'"
+PAGE = f'<!doctype html><meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>qkv</title><b>page</b>'
 TRACE = b"\x00trace " * 100
 
 

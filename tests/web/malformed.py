@@ -38,9 +38,10 @@ class Requests:
         length: object = None,
         more: str = "",
     ) -> bytes:
+        length = len(body) if length is None else length
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nX-QKV-Token: {self.token}\r\n"
-            f"Connection: close\r\nContent-Type: {kind}\r\nContent-Length: {len(body) if length is None else length}\r\n{more}\r\n"
+            f"Connection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{more}\r\n"
         )
         return head.encode("latin1") + body
 

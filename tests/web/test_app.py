@@ -1,20 +1,19 @@
 """The four routes, what every answer carries, and texts that would like to be more than data."""
 
 import asyncio
-import base64
-import hashlib
 import io
 import json
-import re
 
 import pytest
 from PIL import Image
 
 from qkv.base.errors import DataError
+from qkv.inside.page import serve_page
 from qkv.web import app as web_app
+from qkv.web.answers import NOTHING, page_policy
 from qkv.web.app import make_app
 from qkv.web.session import Session
-from web.asking import PAGE, PORT, TOKEN, TRACE, Client, Trace, ask, headers_of, make_session, spell
+from web.asking import PAGE, POLICY, PORT, TOKEN, TRACE, Client, Trace, ask, headers_of, make_session, spell
 
 LOOK = b'{"text": "a cat"}'
 PARTS = (
@@ -38,20 +37,22 @@ def picture() -> bytes:
     return file.getvalue()
 
 
-def test_the_page_comes_with_a_policy_that_allows_its_own_scripts_alone():
+def test_the_page_comes_with_its_own_policy_and_stays_out_of_frames():
     answer = ask(app_of(), "GET", "/")
     assert (answer.status, answer.body.decode()) == (200, PAGE)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    policy = dict(rule.strip().split(" ", 1) for rule in answer.headers["content-security-policy"].split(";"))
-    inside = re.search("<script type=module>(.*?)</script>", PAGE)
-    assert inside
-    digest = base64.b64encode(hashlib.sha256(inside[1].encode()).digest()).decode()
-    assert policy["script-src"] == f"'sha256-{digest}'"
-    assert policy["style-src"].startswith("'sha256-")
-    assert policy["connect-src"] == "'self'"
-    for rule in ("default-src", "frame-ancestors", "base-uri", "form-action"):
-        assert policy[rule] == "'none'"
-    assert "unsafe" not in str(policy)
+    assert answer.headers["content-security-policy"] == f"{POLICY}; frame-ancestors 'none'"
+    assert page_policy("<script>alert(1)</script>") == NOTHING
+
+
+def test_the_policy_of_the_page_that_is_served_names_its_scripts_one_by_one():
+    rules = [rule.split() for rule in page_policy(serve_page()).split(";")]
+    assert [rule[0] for rule in rules[:1]] == ["default-src"]
+    allowed = {name: [source for source in sources if not source.startswith("'sha256-")] for name, *sources in rules}
+    assert allowed.pop("img-src") == ["data:", "blob:"]
+    assert allowed.pop("connect-src") == ["'self'"]
+    assert allowed.pop("script-src") == allowed.pop("style-src") == []
+    assert allowed == {name: ["'none'"] for name in ("default-src", "base-uri", "form-action", "frame-ancestors")}
 
 
 @pytest.mark.parametrize(("method", "path", "body", "status"), [
