@@ -82,6 +82,12 @@ def differentiable(model: Any) -> Iterator[None]:
             parameter.requires_grad_()
 
 
+def is_touched(net: Any) -> bool:
+    """Tell whether anything listens at the seats of a net, or changes what they hear or say."""
+    seats = (module for module in net.modules() if isinstance(module, Attend | Weigh))
+    return any(seat._forward_hooks or seat._forward_pre_hooks for seat in seats)
+
+
 def check_heads(spec: MapSpec, heads: Sequence[int]) -> None:
     """Raise ConfigError if one of these heads is not there."""
     if wrong := [head for head in heads if not 0 <= head < spec.heads]:

@@ -1,6 +1,6 @@
 """A model that reads texts from both sides: it fills gaps, labels texts and tokens, turns texts into vectors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,14 +13,13 @@ from qkv.base.errors import DataError, UnsupportedError
 from qkv.generation.outputs import check_eval
 from qkv.inside.contents import Gap, Gaps, Output
 from qkv.inside.streams import Span, text_stream
+from qkv.model.batches import answer, batches, encode
 from qkv.model.core import Model
 from qkv.model.labels import Label, rank_labels
 from qkv.model.lengths import average, read_texts
 from qkv.model.shown import Shown, list_likeliest, say_labels, shorten, split_texts
 from qkv.model.translator import check_texts
 from qkv.text.public import Encoding, TextTokenizer
-
-BATCH = 32
 
 
 class Guess(NamedTuple):
@@ -77,7 +76,8 @@ class Reader(Model):
         check_texts(texts, "predict")
         encoded, owners = read_texts(self, texts, pairs, truncate=truncate, stride=stride)
         with torch.inference_mode():
-            found = [self.net(*batch).float().softmax(-1) for batch in self._batches(encoded)]
+            said = (answer(self.net, batch) for batch in batches(encoded, self.net.cfg.pad_id))
+            found = [logits.float().softmax(-1) for logits in said]
         return rank_labels(self.labels, average(torch.cat(found), owners)) if found else []
 
     def embed(
@@ -96,8 +96,8 @@ class Reader(Model):
         encoded, owners = read_texts(self, texts, None, truncate=truncate, stride=stride)
         vectors = [torch.empty(0, self.net.cfg.d_model)]
         with torch.inference_mode():
-            for ids, mask, segments in self._batches(encoded):
-                states = self.net.encode(ids, mask, segments).float()
+            for batch in batches(encoded, self.net.cfg.pad_id):
+                states, mask = encode(self.net, batch).float(), batch.mask
                 weight = mask[..., None] if pooling == "mean" else (mask.cumsum(1) == 1)[..., None] & mask[..., None]
                 vectors += [(states * weight).sum(1) / weight.sum(1)]
         return average(torch.cat(vectors), owners)
@@ -130,16 +130,6 @@ class Reader(Model):
         filled = [*encoded.ids[:gap], token, *encoded.ids[gap + 1 :]]
         ids = [i for i, special in zip(filled, encoded.special, strict=True) if not special]
         return Guess(self.tokenizer.pieces([token])[0], probability, self.tokenizer.decode(ids, keep_special=True))
-
-    def _batches(self, encoded: Sequence[Encoding]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Lay texts side by side, padded on the right, as they come."""
-        for i in range(0, len(encoded), BATCH):
-            part = encoded[i : i + BATCH]
-            longest = max(len(one.ids) for one in part)
-            lengths = torch.tensor([len(one.ids) for one in part])
-            ids = torch.tensor([one.ids + [self.net.cfg.pad_id] * (longest - len(one.ids)) for one in part])
-            segments = torch.tensor([one.segments + [0] * (longest - len(one.ids)) for one in part])
-            yield ids, torch.arange(longest) < lengths[:, None], segments
 
     def _save_codec(self, folder: Path) -> Sequence[str]:
         return self.tokenizer.save(folder)
