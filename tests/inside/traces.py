@@ -1,5 +1,8 @@
 """Small traces for the tests of this folder."""
 
+import base64
+import gzip
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,3 +47,9 @@ def make_trace(n: int = 7, store: Any = "weights", **changes: Any) -> Trace:
         "gold": (Gold(query="text", key="text", links=((0, 1),)),),
     }
     return Trace(**parts | changes)
+
+
+def trace_in(page: Path) -> Trace:
+    """Return the trace that a saved page holds."""
+    packed = page.read_text(encoding="utf-8").split('id="trace">')[1].split("</script>")[0]
+    return Trace.from_bytes(gzip.decompress(base64.b64decode(packed, validate=True)))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import qkv
+from inside.traces import trace_in
 from qkv.base.errors import ConfigError
 from qkv.data import translation
 from qkv.data.pairs import Pair, token_links
@@ -61,6 +62,11 @@ def test_a_demo_writes_all_that_it_says_and_repeats(small, tmp_path):
         assert model.net.cfg.dropout == 0.0
     assert [picture.name for picture in one.pictures] == ["alignment.png", "alignment.svg"]
     assert all(picture.stat().st_size > 1000 for picture in one.pictures)
+    assert [page.name for page in one.pages] == ["bahdanau-tiny.html", "transformer-tiny.html"]
+    for page, alignment in zip(one.pages, one.alignments.values(), strict=True):
+        shown = trace_in(page)
+        assert [*shown.stream("source").tokens] == [*alignment.source]
+        assert {"source", "target"} <= {stream.name for stream in shown.streams}
     assert len(one.samples) == N_SAMPLES
     for sample in one.samples:
         assert sample.translations.keys() == set(names)
@@ -81,6 +87,10 @@ def test_a_demo_writes_all_that_it_says_and_repeats(small, tmp_path):
     assert one.samples == two.samples
     for a, b in zip(one.pictures, two.pictures, strict=True):
         assert a.read_bytes() == b.read_bytes()
+    for a, b in zip(one.pages, two.pages, strict=True):
+        assert {k: x.tobytes() for k, x in trace_in(a).tensors.items()} == {
+            k: x.tobytes() for k, x in trace_in(b).tensors.items()
+        }
 
 
 def test_threads_are_given_back(small, monkeypatch):

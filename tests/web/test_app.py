@@ -99,7 +99,7 @@ def test_switching_off_repeats_the_look_and_leaves_it_shown():
     app = app_of()
     ask(app, "POST", "/api/look", b'{"text": "a", "n_tokens": 3}')
     answer = ask(app, "POST", "/api/ablate", b'{"heads": [[0, 1]], "mask": [2]}')
-    assert answer.body == spell("a", {"heads": [[0, 1]], "mask": [2], "n_tokens": 3})
+    assert answer.body == spell("a", {"off": [[0, 1]], "hidden": [2], "n_tokens": 3})
     assert ask(app, "GET", "/api/trace").body == spell("a", {"n_tokens": 3})
     without = ask(app_of(make_session(ablate=None)), "POST", "/api/ablate", b"{}")
     assert without.status == 400 and "cannot be switched off" in without.error

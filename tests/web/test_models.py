@@ -20,20 +20,21 @@ from qkv.web.session import Kept, Session
 from web.asking import PAGE, PORT, TOKEN, ask
 
 look: Any = partial(explain, name="small")
-ODD_LOOKS = [
-    {"text": ""}, {"text": " \n\t"}, {"text": "\x00\u200b\U0001f600"}, {"text": "a " * 5000},
-    {"text": "a", "pair": ""}, {"text": "a", "pair": "b" * 9000}, {"text": "a", "target": ""}, {"text": "a", "target": "b"},
-    {"text": "a", "layers": [99]}, {"text": "a", "heads": [99]}, {"text": "a", "layers": []}, {"text": "a", "heads": []},
-    {"text": "a", "layers": [0, 0]}, {"text": "a", "heads": [1, 0, 1]}, {"text": "a", "exact": True, "top": 1}, {"text": "a", "n_tokens": 1024},
+ODD_TEXTS = ["", " \n\t", "\x00\u200b\U0001f600", "a " * 5000]
+ODD_OPTIONS = [
+    {"pair": ""}, {"pair": "b" * 9000}, {"target": ""}, {"target": "b"}, {"layers": [99]}, {"heads": [99]},
+    {"layers": []}, {"heads": []}, {"layers": [0, 0]}, {"heads": [1, 0, 1]}, {"exact": True, "top": 1},
+    {"n_tokens": 1024},
 ]  # fmt: skip
+ODD_LOOKS = [{"text": text} for text in ODD_TEXTS] + [{"text": "a", **options} for options in ODD_OPTIONS]
 ODD_ABLATIONS = [
     {"heads": [[99, 0]]}, {"heads": [[0, 99]]}, {"heads": [[0, 0], [0, 0]]}, {"mask": [9999]}, {"mask": [0, 0]},
     {"mask": list(range(2000))}, {"heads": [[0, 0]], "mask": [0]}, {},
 ]  # fmt: skip
 
 
-def switch_off(model, given, *, heads, mask, **options):
-    with edit_heads(model, dict.fromkeys(heads, 0.0)), hide_tokens(model, mask):
+def switch_off(model, given, *, off, hidden, **options):
+    with edit_heads(model, dict.fromkeys(off, 0.0)), hide_tokens(model, hidden):
         return look(model, given, **options)
 
 

@@ -96,8 +96,10 @@ def _next_steps(demo: "Demo") -> list[RenderableType]:
     names = " and ".join(picture.name for picture in demo.pictures)
     return [
         Text(f"Everything lies in {demo.folder}: the models, their curves (metrics.jsonl), {names}"),
+        Text(f"Every head of every layer, in a browser, without a network: {' and '.join(map(str, demo.pages))}"),
         "Try next:",
         Text(f'  qkv translate {best} "{text}" --alignment'),
+        Text(f'  qkv explore {demo.contestants[-1].folder} "{text}"'),
         Text("  qkv demo --to hu"),
         Text("  qkv train transformer-tiny your-pairs.tsv"),
     ]

@@ -9,12 +9,15 @@ from typing import NamedTuple
 
 import torch
 
+from qkv.base import files
 from qkv.base.errors import ConfigError
 from qkv.data.pairs import Pair, token_links
 from qkv.data.translation import Splits
 from qkv.evaluation.translation import Report, Translated, score_translations
 from qkv.inside.figures import Alignment, draw_alignments
+from qkv.inside.page import make_page
 from qkv.model import Translator
+from qkv.model.explain import explain
 from qkv.text.tokenizer import Tokenizer
 from qkv.training.recipe import Recipe
 from qkv.verbs.running import OnEvent
@@ -57,12 +60,13 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demo:
-    """What `qkv demo` shows: the contestants, sample translations, alignments by translator, and their picture."""
+    """What `qkv demo` shows: contestants, sample translations, alignments of translators, their pictures and pages."""
 
     contestants: tuple[Contestant, ...]
     samples: tuple[Sample, ...]
     alignments: dict[str, Alignment]
     pictures: tuple[Path, ...]
+    pages: tuple[Path, ...]
     folder: Path
 
 
@@ -95,15 +99,23 @@ def demo(
             recipe = replace(recipe, seed=seed, steps=max(1, round(recipe.steps * scale)))
             one = replace(settings, model=name, recipe=recipe)
             entries[name] = compete(one, splits, tokenizer, folder / name, on_event)
-    alignments = _align({name: entry.trained.model for name, entry in entries.items()}, tokenizer, splits)
+    models, telling = {name: entries[name].trained.model for name in SHOWN}, _telling(tokenizer, splits.test)
+    alignments = {name: _align(model, tokenizer, telling) for name, model in models.items()}
     pictures = (folder / "alignment.png", folder / "alignment.svg")
     for picture in pictures:
         draw_alignments(alignments, picture)
+    pages = {
+        folder / f"{name}.html": explain(model, telling, beams=1, name=str(folder / name))
+        for name, model in models.items()
+    }
+    for page, trace in pages.items():
+        files.write_text(page, make_page(trace.to_bytes(), title=trace.title))
     return Demo(
         contestants=tuple(entry.contestant for entry in entries.values()),
         samples=_samples(splits.test, {name: entry.outputs for name, entry in entries.items()}),
         alignments=alignments,
         pictures=pictures,
+        pages=tuple(pages),
         folder=folder,
     )
 
@@ -145,17 +157,12 @@ def compete(settings: TrainSettings, splits: Splits, tokenizer: Tokenizer, folde
     return Entry(contestant, trained, outputs)
 
 
-def _align(models: dict[str, Translator], tokenizer: Tokenizer, splits: Splits) -> dict[str, Alignment]:
-    """Return each attentive translator's alignment of one unseen string; gold is known where it translated right."""
-    pair = _telling(tokenizer, splits.test)
+def _align(model: Translator, tokenizer: Tokenizer, pair: Pair) -> Alignment:
+    """Return a translator's alignment of one unseen string; gold is known where it translated right."""
     gold = token_links(pair.links or (), tokenizer.encode(pair.source).spans, tokenizer.encode(pair.target).spans)
-    alignments = {}
-    for name in SHOWN:
-        model = models[name]
-        (done,) = model.translate([pair.source], beams=1, weights=True)
-        alignment = align(model, pair.source, done)
-        alignments[name] = replace(alignment, gold=frozenset(gold if done.text == pair.target else ()))
-    return alignments
+    (done,) = model.translate([pair.source], beams=1, weights=True)
+    alignment = align(model, pair.source, done)
+    return replace(alignment, gold=frozenset(gold if done.text == pair.target else ()))
 
 
 def _telling(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> Pair:

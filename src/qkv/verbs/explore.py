@@ -85,9 +85,9 @@ def explore(
     return Explored(trace.title, trace, server=Server(session, serve_page(), port=port))
 
 
-def _switch_off(look: Any, model: Model, given: Any, *, heads: Any, mask: Sequence[int], **options: Any) -> Trace:
+def _switch_off(look: Any, model: Model, given: Any, *, off: Any, hidden: Sequence[int], **options: Any) -> Trace:
     """Look again, with heads (layer, head) set to zero and tokens of the text or source hidden."""
-    with edit_heads(model, dict.fromkeys(heads, 0.0)), hide_tokens(model, mask):
+    with edit_heads(model, dict.fromkeys(off, 0.0)), hide_tokens(model, hidden):
         return look(model, given, **options)
 
 

@@ -24,7 +24,8 @@ class Kept:
 
 @dataclass
 class Session:
-    """An open model. `explain(model, given, **options)` returns a trace; so does `ablate`, with `heads` and `mask`.
+    """An open model. `explain(model, given, **options)` returns a trace; so does `ablate`, with the heads
+    that are `off` and the tokens that are `hidden`.
 
     given and trace: what the page shows first. The methods run the model: `line` calls them, one at a time.
     """
@@ -54,7 +55,7 @@ class Session:
         """Look again at what the page shows, without some heads or tokens; the page keeps what it shows."""
         if self.ablate is None:
             raise UnsupportedError("Heads of this model cannot be switched off here.")
-        trace = self.ablate(self.model, self.given, heads=wish.heads, mask=wish.mask, **self.options)
+        trace = self.ablate(self.model, self.given, off=wish.heads, hidden=wish.mask, **self.options)
         return Kept(trace.to_bytes())
 
     def _look(self, given: Any, options: dict[str, Any]) -> Kept:
