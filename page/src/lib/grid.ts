@@ -51,7 +51,7 @@ function own(trace: Trace, map: MapInfo, name: string, n: number): string[] {
 
 /** The pieces of a word that looks are averaged, those that are looked at are summed (Clark et al. 2019, section 4.1). */
 export function merge(matrix: Matrix, rows: Group[], columns: Group[]): Matrix {
-  if (rows.length === matrix.rows && columns.length === matrix.columns) return matrix;
+  if (rows.length === matrix.rows && columns.length === matrix.columns) return { ...matrix, values: matrix.values.slice() };
   const values = new Float32Array(rows.length * columns.length);
   rows.forEach((row, r) => {
     for (const t of row.positions) {

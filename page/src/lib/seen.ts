@@ -2,7 +2,7 @@
 
 const waiting = new Set<() => void>();
 let running = false;
-const FRAME = 12;
+const FRAME = 8;
 
 function work(): void {
   const start = performance.now();
@@ -15,21 +15,27 @@ function work(): void {
   if (running) requestAnimationFrame(work);
 }
 
+const drawings = new Map<Element, () => void>();
+const eye =
+  typeof IntersectionObserver === "undefined" ? null : new IntersectionObserver((entries) => entries.forEach(meet), { rootMargin: "200px" });
+
+function meet({ isIntersecting, target }: IntersectionObserverEntry): void {
+  const draw = drawings.get(target);
+  if (!isIntersecting || !draw) return;
+  drawings.delete(target);
+  eye!.unobserve(target);
+  waiting.add(draw);
+  if (!running) requestAnimationFrame(work);
+  running = true;
+}
+
 /** Run `draw` once `element` is in sight; what is returned calls it off. */
 export function whenSeen(element: Element, draw: () => void): () => void {
-  const eye = new IntersectionObserver(
-    ([entry]) => {
-      if (!entry.isIntersecting) return;
-      eye.disconnect();
-      waiting.add(draw);
-      if (!running) requestAnimationFrame(work);
-      running = true;
-    },
-    { rootMargin: "200px" },
-  );
-  eye.observe(element);
+  drawings.set(element, draw);
+  eye!.observe(element);
   return () => {
-    eye.disconnect();
+    eye!.unobserve(element);
+    drawings.delete(element);
     waiting.delete(draw);
   };
 }

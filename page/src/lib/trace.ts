@@ -76,6 +76,9 @@ export interface Matrix {
   pooled: boolean;
 }
 
+/** How many maps stay unpacked. */
+const RECENT = 24;
+
 /** Stands for a head: the mean of all heads. */
 export const MEAN = -1;
 
@@ -90,6 +93,7 @@ export class Trace {
   readonly bytes: number;
   private readonly tensors: Map<string, Tensor>;
   private readonly names = new Map<string, string[]>();
+  private readonly recent = new Map<string, Matrix>();
   private readonly slots = new Map<string, Int32Array>();
 
   constructor(bytes: Uint8Array) {
@@ -145,6 +149,16 @@ export class Trace {
 
   /** The whole map of a head, or its pooled map where the trace is beyond the byte budget. */
   matrix(map: MapInfo, head: number): Matrix {
+    const name = `${map.id} ${head}`;
+    let matrix = this.recent.get(name);
+    if (!matrix) {
+      this.recent.set(name, (matrix = this.readMatrix(map, head)));
+      if (this.recent.size > RECENT) this.recent.delete(this.recent.keys().next().value!);
+    }
+    return matrix;
+  }
+
+  private readMatrix(map: MapInfo, head: number): Matrix {
     const pooled = map.store === "top";
     const [rows, columns] = pooled ? this.need(`${map.id}.pooled`).shape.slice(1) : [map.rows, map.columns];
     const one = (h: number) => {
@@ -248,8 +262,12 @@ function dequantise(bytes: Tensor, largest: Tensor, first: number, n: number, co
 
 function mean(heads: number, of: (head: number) => Float32Array): Float32Array {
   const sum = of(0).slice();
-  for (let h = 1; h < heads; h++) of(h).forEach((weight, i) => (sum[i] += weight));
-  return sum.map((weight) => weight / heads);
+  for (let h = 1; h < heads; h++) {
+    const one = of(h);
+    for (let i = 0; i < sum.length; i++) sum[i] += one[i];
+  }
+  for (let i = 0; i < sum.length; i++) sum[i] /= heads;
+  return sum;
 }
 
 function labels(stream: Stream): string[] {
