@@ -132,6 +132,16 @@ def test_figures_are_saved(show, button, starts):
     assert b"<img" not in data and b"</script" not in data
 
 
+def test_the_overview_is_saved_as_a_figure(show):
+    page = show(sentence(heads=3, layers=2), "view=overview")
+    page.locator(".heads button").nth(5).wait_for()
+    with page.expect_download() as waiting:
+        page.get_by_text("Save", exact=True).click()
+        page.get_by_role("button", name="Figure as SVG").click()
+    drawn = waiting.value.path().read_text("utf-8")
+    assert drawn.count("<image ") == 6 and ">1·2</text>" in drawn
+
+
 def test_hostile_tokens_stay_text(show):
     page = show(sentence(HOSTILE, title=HOSTILE[1]), "view=matrix&query=1&key=0")
     expect(reading(page).locator(".one")).to_contain_text("<img src=x onerror=alert(1)>")

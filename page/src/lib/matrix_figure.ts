@@ -178,7 +178,7 @@ function paintLabels(pen: Pen, at: Layout, look: Look, ink: Ink): void {
     pen.fillText(fit(grid.rows[r].label, LABEL, limit), at.x - 8, at.y + (r + 0.5 - at.part.row) * cellH);
   }
   pen.textAlign = "left";
-  const skip = step(cellW, 16);
+  const skip = step(cellW, 14);
   const long = (at.y - 46) / Math.abs(Math.sin(SLANT));
   for (let c = Math.ceil(at.part.column - 0.5); c < at.part.column + at.part.columns - 0.4; c++) {
     if (c % skip || !grid.columns[c]) continue;
