@@ -48,6 +48,7 @@ def test_an_ablation_is_read():
         (b'{"text": "a", "top": 65}', "from 1 to 64"),
         (b'{"text": "a", "layers": [-1]}', "layers holds -1"),
         (b'{"text": "a", "layers": [4294967296]}', "layers holds"),
+        (b'{"text": "a", "heads": []}', "heads is empty"),
         (b'{"text": 1}', '"text" is 1, wanted str'),
         (b'{"txt": "a"}', 'Did you mean "text"'),
         (json.dumps({str(i): i for i in range(10_000)}).encode(), "10,000 keys"),

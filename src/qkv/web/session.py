@@ -24,8 +24,7 @@ class Kept:
 
 @dataclass
 class Session:
-    """An open model. `explain(model, given, **options)` returns a trace; so does `ablate`, with the heads
-    that are `off` and the tokens that are `hidden`.
+    """An open model. `explain(model, given, **options)` returns a trace; `ablate` too, given what is `off`, `hidden`.
 
     given and trace: what the page shows first. The methods run the model: `line` calls them, one at a time.
     """

@@ -28,6 +28,8 @@ class Look:
 
     def __post_init__(self) -> None:
         _check_numbers(self)
+        if empty := [name for name in ("layers", "heads") if getattr(self, name) == ()]:
+            raise DataError(f"The request: {empty[0]} is empty; leave it out to see all.")
 
     @property
     def given(self) -> str | tuple[str, str]:
