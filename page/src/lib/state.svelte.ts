@@ -16,7 +16,8 @@ export interface Offer {
 }
 
 export class Ui {
-  view = $state("matrix");
+  /** The view that was chosen; before one is, the page opens what fits the trace. */
+  view = $state("");
   map = $state("");
   head = $state(0);
   /** Pinned query and key (positions in their streams), and those under the pointer. */
@@ -100,7 +101,7 @@ export class Ui {
   write(token: string | null): string {
     const out = new URLSearchParams();
     if (token) out.set("token", token);
-    out.set("view", this.view);
+    if (this.view) out.set("view", this.view);
     out.set("map", this.map);
     out.set("head", this.head === MEAN ? "mean" : String(this.head));
     if (this.query !== null) out.set("query", String(this.query));
