@@ -9,6 +9,7 @@ import qkv
 from model.public_folders import TEXTS, bert_folder, deberta_folder
 from qkv.inside.hiding import hide_tokens
 from qkv.model import batches
+from qkv.nn.ragged import encode_ragged
 from qkv.text.public import Encoding
 
 MIXED = ["bird", *TEXTS[:3], "a red bird", " ".join(TEXTS[3:5])]
@@ -24,7 +25,7 @@ def bert(tmp_path_factory) -> Any:
 @pytest.fixture
 def ragged(monkeypatch) -> list[Any]:
     """Return what fills with the batches that are read without padding."""
-    read = batches.encode_ragged
+    read = encode_ragged
     seen: list[Any] = []
     monkeypatch.setattr(batches, "encode_ragged", lambda *given: seen.append(given) or read(*given))
     return seen

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 from qkv.base.errors import DataError, nearest
+from qkv.base.strays import find_stray
 
 _BOM = b"\xef\xbb\xbf"
 _NO_TEXT = {
@@ -12,8 +13,10 @@ _NO_TEXT = {
     b"\x1f\x8b": "compressed by gzip: give it a name that ends in .gz",
     b"\xff\xfe": "UTF-16: save it as UTF-8",
     b"\xfe\xff": "UTF-16: save it as UTF-8",
-    b"version https://git-lfs": "a Git LFS pointer, not the data: run git lfs pull",
-    b"<!doctype html": "an HTML page: the download was an error page",
+}
+_STRAYS = {
+    "pointer": "a Git LFS pointer, not the data: run git lfs pull",
+    "page": "an HTML page: the download was an error page",
 }
 _CHUNK = 1 << 22
 _FREE_SIZE, _MOST_GROWTH = 1 << 28, 200  # text shrinks to a tenth or so; what grows 200-fold is a bomb
@@ -33,9 +36,10 @@ def cut_lines(data: bytes, name: str) -> list[bytes]:
     data = data.removeprefix(_BOM)
     if not data:
         raise DataError(f"{name} is empty.")
-    start = data[:64].lower()
+    if (stray := find_stray(data)) is not None:
+        raise DataError(f"{name} is {_STRAYS[stray]}.")
     for sign, what in _NO_TEXT.items():
-        if start.startswith(sign.lower()):
+        if data.startswith(sign):
             raise DataError(f"{name} is {what}.")
     zero = data.find(b"\0")
     if zero >= 0:

@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from qkv.base.errors import DataError, QkvError, nearest
+from qkv.base.strays import find_stray
 
 MOST_PIXELS = 24_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # those that Pillow reads by itself, without a program outside
@@ -39,10 +40,11 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_STRAYS = {
+    "pointer": "a Git LFS pointer, not the picture: run git lfs pull",
+    "page": "an HTML page: the download was an error page",
+}
 _NO_PICTURE = {
-    b"version https://git-lfs": "a Git LFS pointer, not the picture: run git lfs pull",
-    b"<!doctype": "an HTML page: the download was an error page",
-    b"<html": "an HTML page: the download was an error page",
     b"<svg": "a drawing (SVG), not a picture of pixels: export it as PNG",
     b"<?xml": "an XML page or drawing, not a picture of pixels",
     b"%pdf": "a PDF: export its page as PNG",
@@ -128,6 +130,8 @@ def _stream(source: str | Path | bytes) -> io.BytesIO | io.BufferedReader:
 def _check_start(start: bytes, name: str) -> None:
     if not start:
         raise DataError(f"{name} is empty (0 bytes).")
+    if (stray := find_stray(start)) is not None:
+        raise DataError(f"{name} is {_STRAYS[stray]}.")
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for sign, what in _NO_PICTURE.items():
         if text.startswith(sign):

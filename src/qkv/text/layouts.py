@@ -15,6 +15,7 @@ from typing import Any
 from tokenizers import AddedToken
 
 from qkv.base.errors import DataError
+from qkv.base.strays import find_stray
 from qkv.text.checks import read_json
 from qkv.text.pieces import CONTROL, USER_DEFINED, read_pieces
 
@@ -31,10 +32,9 @@ SWITCHES = {
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 # What Rust calls white space, and takes off the end of each line of a vocab.txt.
 _SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-_NO_TOKENIZER = {
-    b"version https://git-lfs": "a Git LFS pointer, not the tokenizer: run git lfs pull in its folder",
-    b"<!doctype": "an HTML page: the download was an error page. Download it again",
-    b"<html": "an HTML page: the download was an error page. Download it again",
+_STRAYS = {
+    "pointer": "a Git LFS pointer, not the tokenizer: run git lfs pull in its folder",
+    "page": "an HTML page: the download was an error page. Download it again",
 }
 
 
@@ -63,10 +63,8 @@ def read_files(folder: Path) -> dict[str, bytes]:
     for name, data in files.items():
         if not data:
             raise DataError(f"{folder / name} is empty (0 bytes): the download or the copy did not happen.")
-        start = data[:64].lstrip().lower()
-        for sign, what in _NO_TOKENIZER.items():
-            if start.startswith(sign):
-                raise DataError(f"{folder / name} is {what}.")
+        if (stray := find_stray(data)) is not None:
+            raise DataError(f"{folder / name} is {_STRAYS[stray]}.")
     return files
 
 

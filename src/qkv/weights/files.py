@@ -16,6 +16,7 @@ from torch import Tensor
 
 from qkv.base import files
 from qkv.base.errors import WeightsError
+from qkv.base.strays import find_stray
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -136,9 +137,10 @@ def _check_kind(path: Path, head: bytes, size: int) -> None:
     """Recognise the things that usually lie in the place of weights."""
     if size == 0:
         raise WeightsError(f"{path} is empty (0 bytes): the download or the copy did not happen. Download it again.")
-    if head.startswith(b"version https://git-lfs"):
+    stray = find_stray(head)
+    if stray == "pointer":
         raise WeightsError(f"{path} is a Git LFS pointer ({size} bytes), not weights: run git lfs pull in its folder.")
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+    if stray == "page" or head.lstrip().startswith(b"<?xml"):
         raise WeightsError(f"{path} is an HTML page: the download was an error page. Download it again.")
     if head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")) and head[8:9] != b"{":
         raise _is_pickle(path)
