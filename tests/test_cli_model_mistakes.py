@@ -237,7 +237,7 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["convert", "BERT", "--to", "timm", "--out", "new"], 1, 'bert has no public format "timm"'),
     (["convert", "BERT", "--to", "hf", "--out", "full"], 2, "full exists and is not empty: remove it, or name another"),
     (["convert", "BERT", "--to", "hf"], 2, "--out"),
-    (["verify", "OWN"], 1, "has no None"),
+    (["verify", "OWN"], 1, "is qkv's own: verify compares what transformers or timm wrote"),
     (["verify", "empty"], 2, "No model in empty"),
 ]
 

@@ -1,6 +1,7 @@
-"""tables, diff, trace, convert, verify: what compares models, on models that transformers wrote."""
+"""tables, diff, trace, convert: what compares models, on models that transformers wrote."""
 
-import json
+import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -71,27 +72,6 @@ def test_a_worked_pass_is_the_pass_of_the_net(make, tmp_path):
         qkv.trace(model, "the", head=9)
 
 
-@pytest.mark.parametrize("make", [bert_folder, gpt_folder, vit_folder])
-def test_a_model_is_proved_to_be_the_reference_s(make, tmp_path):
-    make(tmp_path / "hf")
-    proof = qkv.verify(tmp_path / "hf", save=tmp_path / "proof.json")
-    assert proof.holds
-    assert len(proof.layers) == 3
-    told = json.loads((tmp_path / "proof.json").read_text())
-    assert told["holds"] and told["tensors"] == proof.tensors and len(proof.tensors) > 20
-    assert max(proof.layers) <= 1e-6
-
-
-def test_a_proof_fails_where_the_numbers_do(tmp_path, monkeypatch):
-    """An epsilon that is not the file's is such a fault."""
-    bert_folder(tmp_path, hidden_act="silu")
-    whole = qkv.load(tmp_path)
-    monkeypatch.setattr("qkv.verbs.verify.load", lambda folder: whole)
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_act": "gelu"}))
-    assert not qkv.verify(tmp_path).holds
-
-
 def test_a_model_is_converted_there_and_back(tmp_path):
     vit_folder(tmp_path / "hf")
     qkv.convert(tmp_path / "hf", to="timm", out=tmp_path / "timm")
@@ -102,6 +82,23 @@ def test_a_model_is_converted_there_and_back(tmp_path):
         qkv.convert(tmp_path / "hf", to="timm", out=tmp_path / "timm")
     with pytest.raises(UnsupportedError, match=r'vit has no public format "tim".*Did you mean "timm"'):
         qkv.convert(tmp_path / "hf", to="tim", out=tmp_path / "other")
+
+
+@pytest.mark.parametrize(("says", "format"), [("down", "timm"), ("even", "hf")])
+def test_a_cut_that_the_other_format_cannot_say_is_refused_with_a_cure(says, format, tmp_path):
+    vit_folder(tmp_path / "hf")
+    model: Any = qkv.load(tmp_path / "hf")
+    model.preprocessing = dataclasses.replace(model.preprocessing, size=(35, 35), crop=(32, 32), crop_rounding=says)
+    qkv.convert(model, to="qkv", out=tmp_path / "own")
+    with pytest.raises(UnsupportedError, match="Convert to qkv, which says either, or move the cut in Python") as found:
+        qkv.convert(tmp_path / "own", to=format, out=tmp_path / "refused")
+    cure = str(found.value).split("in Python: ")[1].removesuffix(".").replace("...", "out").split(", then ")
+    out, model = tmp_path / "cured", qkv.load(tmp_path / "own")
+    for line in cure:
+        exec(line)  # what the sentence says, to the letter
+    again: Any = qkv.load(out)
+    assert again.preprocessing == model.preprocessing
+    assert again.preprocessing.crop_rounding != says
 
 
 def test_a_file_of_another_family_is_named(tmp_path):

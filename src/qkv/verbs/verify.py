@@ -16,6 +16,7 @@ from qkv.base.config import to_dict
 from qkv.base.errors import UnsupportedError
 from qkv.model import Model, Reader, Viewer, Writer, load
 from qkv.nn.block import Block
+from qkv.verbs.references import Reference, open_reference, watch
 from qkv.weights.files import read_safetensors
 from qkv.weights.rules import write_state
 
@@ -61,38 +62,26 @@ class Proof:
 
 @torch.inference_mode()
 def verify(folder: Path | str, *, save: Path | str | None = None) -> Proof:
-    """Compare a folder that transformers wrote, as it is read here, with transformers itself; save: a JSON file.
+    """Compare a folder that transformers or timm wrote, as it is read here, with that library; save: a JSON file.
 
-    Raises UnsupportedError where transformers is not installed, or has no such model.
+    Raises UnsupportedError where the library is not installed, or has no such model.
     """
-    try:
-        import transformers
-    except ModuleNotFoundError:
-        raise UnsupportedError(
-            "verify compares with transformers, which is not installed: pip install transformers"
-        ) from None
     folder = Path(folder)
     model = load(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    try:
-        kind = getattr(transformers, (config.get("architectures") or [""])[0], None)
-    except ImportError as error:
-        raise UnsupportedError(
-            "transformers is installed, but does not import its models: qkv doctor says why."
-        ) from error
-    if kind is None or not isinstance(model, Reader | Writer | Viewer):
-        raise UnsupportedError(
-            f"{folder}: transformers {transformers.__version__} has no {config.get('architectures')}."
-        )
-    reference = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    if config.get("format") == "qkv":
+        raise UnsupportedError(f"{folder} is qkv's own: verify compares what transformers or timm wrote with them.")
+    if not isinstance(model, Reader | Writer | Viewer):
+        raise UnsupportedError(f"{folder}: verify compares encoders, decoders and picture nets, no translators.")
+    reference = open_reference(folder, config)
     given, texts = _inputs(model, folder)
     layers, outputs = _compare(model, reference, given)
     tensors = read_safetensors(folder)
-    again = write_state(model.family.formats["hf"].rules(model.net.cfg), model.net.state_dict())
+    again = write_state(model.family.formats[reference.format].rules(model.net.cfg), model.net.state_dict())
     hashes, mine = _hash(tensors), _hash(again)
     proof = Proof(
         model=str(folder),
-        versions={name: version(name) for name in ("qkv", "torch", "transformers")},
+        versions={name: version(name) for name in ("qkv", "torch", reference.library)},
         tensors=hashes,
         differing=sorted(name for name in mine if hashes.get(name) != mine[name]),
         layers=layers,
@@ -121,26 +110,16 @@ def _inputs(model: Model, folder: Path) -> tuple[dict[str, Tensor], tuple[int, i
     return {"input_ids": torch.tensor([row])}, (equal, len(TEXTS))
 
 
-def _compare(model: Model, reference: Any, given: Mapping[str, Tensor]) -> tuple[list[float], float]:
+def _compare(model: Model, reference: Reference, given: Mapping[str, Tensor]) -> tuple[list[float], float]:
     """Return the largest differences of the states of every layer, and of what the nets say."""
     net: Any = model.net.float()
-    seen: list[Any] = []
     blocks = [module for module in net.modules() if isinstance(module, Block)]
-    hooks = [blocks[0].register_forward_pre_hook(lambda _, x: seen.append(x[0]))]
-    hooks += [block.register_forward_hook(lambda _, __, y: seen.append(y)) for block in blocks]
-    try:
-        mine = net(*given.values())
-    finally:
-        for hook in hooks:
-            hook.remove()
-    out = reference(**given, output_hidden_states=True)
-    states = list(out.hidden_states)
-    if len(states) != len(seen):  # Swin tells its stages alone
-        states = []
-    elif not isinstance(norm := net.stack.norm, torch.nn.Identity) and not _near(seen[-1], states[-1]):
-        seen[-1] = norm(seen[-1])  # the reference's last state is behind the last norm
-    said = next(out[key] for key in ("logits", "prediction_logits", "last_hidden_state") if out.get(key) is not None)
-    return [_difference(a, b) for a, b in zip(seen, states, strict=False)], _difference(mine, said)
+    seen, mine = watch(blocks, lambda: net(*given.values()))
+    states, said = reference.run(given)
+    norm = net.stack.norm if hasattr(net, "stack") else torch.nn.Identity()
+    if not _near(seen[-1], states[-1]):
+        seen[-1] = norm(seen[-1])  # the last state of transformers is behind the last norm
+    return [_difference(a, b) for a, b in zip(seen, states, strict=True)], _difference(mine, said)
 
 
 def _near(a: Tensor, b: Tensor) -> bool:
