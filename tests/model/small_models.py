@@ -4,6 +4,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from models.tiny import Small, make
 from qkv.image.preprocessing import Preprocessing
 from qkv.model import Reader, Translator, Viewer, Writer
@@ -41,3 +43,11 @@ def model_of(small: Small, **changes: Any) -> Any:
     if translates:
         return Translator(made, tokenizer, tokenizer)
     return Reader(made, tokenizer) if encodes else Writer(made, tokenizer)
+
+
+def given_to(model: Any) -> Any:
+    """Return an input that a model reads: a text or a picture."""
+    if isinstance(model, Viewer):
+        n = model.preprocessing.n_channels
+        return np.random.default_rng(0).random((30, 44, n), dtype=np.float32)
+    return TEXTS[0]

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import qkv
-from model.small_models import TEXTS, model_of
+from model.small_models import TEXTS, given_to, model_of
 from models.tiny import SMALL
 from qkv.base.errors import ConfigError, ShapeError, UnsupportedError
 from qkv.data.pairs import Link, Pair
@@ -20,13 +20,6 @@ from qkv.model.explain import explain as explain_model
 
 SENTENCE = TEXTS[0]
 explain: Any = explain_model
-
-
-def given_to(model: Any) -> Any:
-    if isinstance(model, Viewer):
-        n = model.preprocessing.n_channels
-        return np.random.default_rng(0).random((30, 44, n), dtype=np.float32)
-    return SENTENCE
 
 
 def weights_in(trace: Trace, name: str) -> np.ndarray:
@@ -50,6 +43,41 @@ def test_every_model_s_trace_holds_what_a_look_sees(small):
     assert Trace.from_bytes(trace.to_bytes()).to_bytes() == trace.to_bytes(), "reading is strict: all parts fit"
     assert trace.model.parameters == sum(p.numel() for p in model.net.parameters())
     assert trace.model.family == small.family.name
+
+
+def whole_map(trace: Trace, one: Any) -> np.ndarray:
+    """Return the weights (h, t, s) of a map, windows put back where they were cut."""
+    weights = weights_in(trace, one.id)
+    if one.store != "windows":
+        return weights
+    laid = np.zeros((one.heads, one.rows, one.columns))
+    for i, places in enumerate(trace.tensors[f"{one.id}.places"]):
+        real = places >= 0
+        laid[:, places[real][:, None], places[real]] = weights[:, i][:, real][:, :, real]
+    return laid
+
+
+@pytest.mark.parametrize("small", SMALL.values(), ids=SMALL)
+def test_from_queries_and_keys_come_the_weights(small):
+    """What the page works through by hand: softmax(q k * scale + bias), keys shared by groups of heads."""
+    model = model_of(small)
+    if isinstance(model, Viewer):  # six rows and columns: whole windows in every stage
+        model.preprocessing = type(model.preprocessing)(
+            size=(24, 24), mean=(0.5,) * small.cfg.n_channels, std=(0.5,) * small.cfg.n_channels
+        )
+    trace = explain(model, given_to(model), n_tokens=3, qk=True)
+    for one in trace.maps:
+        assert one.qk == (small.family.name != "seq2seq")
+        if not one.qk:
+            continue
+        q, k, v = (trace.tensors[f"{one.id}.{name}"].astype(np.float64) for name in "qkv")
+        assert k.shape[0] == v.shape[0] == one.kv_heads and q.shape[2] == one.d_head
+        group = np.arange(one.heads) * one.kv_heads // one.heads
+        scores = q @ k[group].swapaxes(1, 2) * one.scale + trace.tensors.get(f"{one.id}.bias", np.zeros(1))
+        if one.causal:
+            scores[:, ~np.tri(one.rows, one.columns, dtype=bool)] = -np.inf
+        found = torch.from_numpy(scores).softmax(-1).numpy()
+        assert np.abs(found - whole_map(trace, one)).max() < 0.02, "fp16 of q and k, bytes of the weights"
 
 
 def test_a_text_s_tokens_know_their_places_and_words():
@@ -187,7 +215,7 @@ def test_layers_and_heads_can_be_chosen():
     (one,) = part.maps
     assert (one.layer, one.heads, one.numbers) == (1, 2, (3, 0))
     np.testing.assert_array_equal(part.tensors[f"{one.id}.weights"], whole.tensors["1.weights"][[3, 0]])
-    with pytest.raises(ConfigError, match=r"There is no layer \[7\]; there are 0 to 1"):
+    with pytest.raises(ConfigError, match=r"Layers \[7\] are not in this net"):
         explain(model, SENTENCE, layers=[7])
 
 
@@ -234,8 +262,9 @@ def test_what_cannot_be_shown_is_said():
         explain(gpt, "")
     with pytest.raises(ShapeError, match="this model has 40 positions"):
         explain(bert, SENTENCE * 20)
-    with pytest.raises(UnsupportedError, match="training mode"):
+    with pytest.raises(UnsupportedError, match=r"call net\.eval\(\)"):
         explain(Reader(bert.net.train(), bert.tokenizer), SENTENCE)
+    bert.net.eval()
     with pytest.raises(ConfigError, match="One picture is shown at a time"):
         explain(model_of(SMALL["vit-digits"]), [np.zeros((8, 8, 1))])
     assert isinstance(model_of(SMALL["rnn-tiny"]), Translator)

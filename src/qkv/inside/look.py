@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from qkv.base.errors import ConfigError, UnsupportedError
+from qkv.inside.cuts import watch_cuts
 from qkv.inside.listening import Track
 from qkv.inside.seats import check_heads, find_seats, hooked, net_of
 from qkv.inside.seen import Seen
@@ -15,6 +16,7 @@ from qkv.ops.facts import Asked, read_asked
 
 __all__ = ["Seen", "look"]
 _ONE_AT_A_TIME = threading.Lock()
+_OPEN: dict[Any, Seen] = {}  # the one that is, by its net
 
 
 @contextmanager
@@ -50,10 +52,30 @@ def look(
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise UnsupportedError("Another look is open in this process: close it first.")
     try:
-        with hooked(model, hooks), _prompts(net_of(model), list(tracks.values())):
-            yield Seen([seat.spec for seat in seats], tracks)
+        seen, net = Seen([seat.spec for seat in seats], tracks), net_of(model)
+        with hooked(model, hooks), _prompts(net, list(tracks.values())), watch_cuts(net) as seen.cuts:
+            _OPEN[net] = seen
+            yield seen
     finally:
+        _OPEN.clear()
         _ONE_AT_A_TIME.release()
+
+
+def find_look(net: Any) -> Seen | None:
+    """Return the look that is open at a net, if there is one."""
+    return _OPEN.get(net)
+
+
+@contextmanager
+def unwatched(net: Any) -> Iterator[None]:
+    """Forget what a net does inside the block, as if no look were open."""
+    seen = find_look(net)
+    before = seen.count() if seen else {}
+    try:
+        yield
+    finally:
+        if seen:
+            seen.forget_since(before)
 
 
 @contextmanager

@@ -9,9 +9,11 @@ import base64
 import gzip
 import html
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from qkv.base import files
 from qkv.base.errors import QkvError
 
 Host = Literal["file", "notebook", "server"]
@@ -38,6 +40,21 @@ def frame(page: str, *, height: int = 760) -> str:
         'sandbox="allow-scripts allow-downloads" allow="clipboard-write" '
         'style="border: 1px solid #8884; border-radius: 6px"></iframe>'
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A trace in its page: shown by a notebook, or saved as a file that needs nothing else."""
+
+    trace: bytes = field(repr=False)
+    title: str
+
+    def save(self, path: Path | str) -> None:
+        """Write one HTML file."""
+        files.write_text(Path(path), make_page(self.trace, title=self.title))
+
+    def _repr_html_(self) -> str:
+        return frame(make_page(self.trace, title=self.title, host="notebook"))
 
 
 def _fill(host: Host, data: str, title: str) -> str:

@@ -2,16 +2,26 @@
 
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from qkv.base.errors import ConfigError
+from qkv.base.errors import UnsupportedError
 from qkv.inside.condense import BUDGET, Arrays, Store, choose_stores, condense, condense_windows
 from qkv.inside.contents import Map
 from qkv.inside.cuts import Cut
-from qkv.inside.look import Seen
+from qkv.inside.operands import SMALL, count_bytes, keep_operands, keep_operands_of_windows
 from qkv.inside.streams import Stream
+from qkv.inside.trace import Trace
 from qkv.models.family import MapSpec
-from qkv.ops.tiles import Call, Scored, Weighed
+from qkv.ops.tiles import Call, Scored
+
+CODE = """import qkv
+
+model = qkv.load({name!r})
+with qkv.look(model) as seen:
+    model({given})
+seen.show()
+"""
 
 
 class Recorded(NamedTuple):
@@ -21,36 +31,60 @@ class Recorded(NamedTuple):
     tensors: Arrays
 
 
-def record(
-    seen: Seen,
-    cuts: Sequence[Cut],
-    streams: Sequence[Stream],
-    *,
-    layers: Sequence[int] | None = None,
-    heads: Sequence[int] | None = None,
-    exact: bool = False,
-    top: int = 16,
-) -> Recorded:
-    """Return what a trace keeps of one pass over one input.
+def make_trace(seen: Any, *, name: str | None = None, random: bool | None = None, **how: Any) -> Trace:
+    """Return what a look saw of one input: the file behind the explorer's page.
 
-    layers, heads: those to keep, all unless given. exact: keep every weight, whatever a page may hold; `top` is how
-    many of each row are kept otherwise.
+    The input must have gone through the model, not through its net alone: UnsupportedError otherwise. name: of the
+    model, as `qkv.load` takes it. random: whether it never learned, unless the model shall say it. how: as in `record`.
+    """
+    if len(seen.entered) != 1:
+        raise UnsupportedError(
+            f"{len(seen.entered)} inputs went through the model, and one can be shown: open a look for each of them, "
+            'and call the model inside it, as in model("a text"); of a net alone nobody knows the tokens.'
+        )
+    shown, said, about, spelled = seen.entered[0]
+    about = replace(about, name=name or about.name, random=about.random if random is None else random)
+    maps, tensors = record(seen, shown.streams, **how)
+    used = {one.key for one in maps}
+    return Trace(
+        model=about,
+        title=shown.title,
+        code=CODE.format(name=about.name, given=spelled),
+        streams=tuple(stream for stream in shown.streams if stream.name != "prefix" or stream.name in used),
+        maps=maps,
+        tensors=tensors,
+        outputs=shown.say(said),
+        gold=shown.gold,
+    )
+
+
+def record(
+    seen: Any, streams: Sequence[Stream], *, exact: bool = False, top: int = 16, qk: bool | None = None
+) -> Recorded:
+    """Return the maps that a look saw of one pass over one input.
+
+    exact: keep every weight, whatever a page may hold; `top` is how many of each row are kept otherwise. qk: keep
+    queries, keys and values; unless given, where they are few and the look kept the values.
     """
     by_name = {stream.name: stream for stream in streams}
-    cut_of = dict(zip([spec for spec in seen.maps if spec.window], cuts, strict=True))
-    chosen = [spec for spec in seen.maps if layers is None or spec.layer in layers]
-    if not chosen and seen.maps:
-        raise ConfigError(f"There is no layer {list(layers or ())}; there are 0 to {seen.maps[-1].layer}.")
-    calls = [_call(seen, spec, heads) for spec in chosen]
-    whole = [call.shape[1:] for spec, call in zip(chosen, calls, strict=True) if spec not in cut_of]
-    stores = iter(choose_stores(whole, top=top, budget=sys.maxsize if exact else BUDGET))
+    cut_of = dict(zip([spec for spec in seen.maps if spec.window], seen.cuts, strict=True))
+    calls = {spec: seen.call(spec.layer, spec.kind, spec.query_stream) for spec in seen.watched}
+    whole = [spec for spec in calls if spec not in cut_of or bool((cut_of[spec].places >= 0).all())]
+    scored = {spec: call for spec in whole if isinstance(call := calls[spec], Scored)}
+    few = seen.has_values and sum(map(count_bytes, scored.values())) <= SMALL
+    plain = [spec for spec in calls if spec not in cut_of]
+    chosen = choose_stores([calls[x].shape[1:] for x in plain], top=top, budget=sys.maxsize if exact else BUDGET)
+    stores: dict[MapSpec, Store] = dict(zip(plain, chosen, strict=True))
     maps, tensors = [], {}
-    for spec, call in zip(chosen, calls, strict=True):
+    for spec, call in calls.items():
         cut, query, key = cut_of.get(spec), by_name[spec.query_stream], by_name[_keys_of(spec)]
-        store = "windows" if cut else next(stores)
-        found = condense_windows(call, cut) if cut else condense(call, store, query, key, top=top)
+        found = condense_windows(call, cut) if cut else condense(call, stores[spec], query, key, top=top)
+        if (few if qk is None else qk) and spec in scored:
+            values = seen.values(spec.layer, spec.kind, spec.query_stream)
+            found |= keep_operands_of_windows(scored[spec], values, cut) if cut else keep_operands(scored[spec], values)
+        store, heads = stores.get(spec, "windows"), seen.watched[spec]
         one = _describe(str(seen.maps.index(spec)), spec, call, store, cut, heads, len(query))
-        maps.append(one)
+        maps.append(replace(one, qk="q" in found))
         tensors |= {f"{one.id}.{name}": x for name, x in found.items()}
     return Recorded(tuple(maps), tensors)
 
@@ -87,8 +121,3 @@ def _describe(
         columns=s,
         missing_rows=n_tokens - t,
     )
-
-
-def _call(seen: Seen, spec: MapSpec, heads: Sequence[int] | None) -> Call:
-    weights = seen.weights(spec.layer, spec.kind, spec.query_stream)
-    return Weighed(weights if heads is None else weights[:, list(heads)])

@@ -9,7 +9,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from qkv.base.errors import ConfigError, UnsupportedError
+from qkv.inside.cuts import Cut
 from qkv.inside.listening import Track
+from qkv.inside.page import Page
+from qkv.inside.recorded import make_trace
+from qkv.inside.shown import Entered
+from qkv.inside.trace import Trace
 from qkv.models.family import MapSpec
 from qkv.ops import facts
 from qkv.ops.tiles import Call
@@ -27,6 +32,8 @@ class Seen:
     def __init__(self, maps: Sequence[MapSpec], tracks: dict[MapSpec, Track]) -> None:
         self.maps = tuple(maps)
         self._tracks = tracks
+        self.cuts: list[Cut] = []
+        self.entered: list[Entered] = []
 
     def call(
         self, layer: int, kind: str | None = None, stream: str | None = None, *, rows: Sequence[int] | None = None
@@ -98,7 +105,13 @@ class Seen:
 
     def summarise(self, asked: facts.Asked) -> dict[MapSpec, dict[str, Any]]:
         """Return several facts of every map that was seen, for one pass over each: `ops.facts.summarise`."""
-        return {spec: facts.summarise(track.run().call(), asked) for spec, track in self._tracks.items() if track.runs}
+        names, found = facts.read_asked(asked), {}
+        for spec, track in self._tracks.items():
+            if track.runs and track.asked:
+                found[spec] = {name: self._fact(name, None, *spec[:3]) for name in names}
+            elif track.runs:
+                found[spec] = facts.summarise(track.run().call(), names)
+        return found
 
     def places(self, layer: int) -> Int[Tensor, "n s"] | None:
         """Return which place of the picture's map lies at each place of each window, -1 for padding; None without."""
@@ -127,6 +140,37 @@ class Seen:
         return (
             row.new_zeros(row.size(0), y * x).index_copy(1, places[window][there], row[:, there]).unflatten(1, (y, x))
         )
+
+    @property
+    def watched(self) -> dict[MapSpec, list[int] | None]:
+        """The maps that were watched and ran, and which of their heads; None for all."""
+        return {spec: track.heads for spec, track in self._tracks.items() if track.runs}
+
+    @property
+    def has_values(self) -> bool:
+        """Whether values were kept, too."""
+        return all(track.values for track in self._tracks.values())
+
+    def count(self) -> dict[MapSpec, int]:
+        """Return how many runs were seen of each map so far."""
+        return {spec: len(track.runs) for spec, track in self._tracks.items()}
+
+    def forget_since(self, count: dict[MapSpec, int]) -> None:
+        """Forget all runs but the first so many."""
+        for spec, n in count.items():
+            del self._tracks[spec].runs[n:]
+
+    def trace(self, **options: Any) -> Trace:
+        """Return what was seen of one input that went through the model, to be saved: `inside.recorded.make_trace`."""
+        return make_trace(self, **options)
+
+    def show(self, **options: Any) -> Page:
+        """Return the explorer's page of what was seen: notebooks show it, and it can be saved. options: of `trace`."""
+        trace = self.trace(**options)
+        return Page(trace.to_bytes(), trace.title)
+
+    def _repr_html_(self) -> str | None:
+        return self.show()._repr_html_() if len(self.entered) == 1 else None
 
     def _fact(self, name: str, argument: Any, layer: int, *where: str, head: int | None = None, **which: Any) -> Any:
         track = self._track(layer, *where, what=name)

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from qkv.base import files
 from qkv.base.config import to_dict
-from qkv.base.errors import UnsupportedError, nearest
+from qkv.base.errors import ConfigError, UnsupportedError, nearest
+from qkv.generation.outputs import check_eval
+from qkv.inside.look import find_look, unwatched
 from qkv.inside.pruning import Removed, full_state, removed_from
-from qkv.model.shown import Shown
+from qkv.inside.shown import Entered, Shown
+from qkv.model.about import describe, spell
 from qkv.models import family_of
 from qkv.models.family import Family
 from qkv.nn.packed import pack
@@ -64,6 +69,26 @@ class Model:
     def labels(self) -> list[str]:
         """Return the names of the labels that a model with a label head tells apart."""
         return self.card.get("labels") or [f"LABEL_{i}" for i in range(self.net.cfg.n_labels)]
+
+    def __call__(
+        self, given: Any, target: str | None = None, *, n_tokens: int | None = 0, beams: int = 4
+    ) -> Float[Tensor, "..."]:
+        """Run the net once over one input, and return what it says: logits, or states where it has no head.
+
+        given: a text, a pair of texts or a picture, as the model reads it. Inside `look` this is the pass that is seen,
+        and `show` then knows its tokens. target: of a translator; unless given, the best that is found. n_tokens: so
+        many a decoder writes first, and then reads with the rest; None for a number that suits a page.
+        """
+        check_eval(self.net)
+        if target is not None and not hasattr(type(self), "translate"):
+            raise ConfigError(f"A {self.family.name} model takes no target; only translators do.")
+        with unwatched(self.net):
+            shown = self.show_input(given, target=target, n_tokens=n_tokens, beams=beams)
+        with torch.inference_mode():
+            said = shown.run()
+        if (seen := find_look(self.net)) is not None:
+            seen.entered.append(Entered(shown, said, describe(self), spell(given, target)))
+        return said
 
     def show_input(self, given: Any, **options: Any) -> Shown:
         """Lay out one input, and a pass over it, as a page shows them: each kind of model reads its own."""

@@ -12,12 +12,13 @@ from torch import Tensor
 from qkv.base.errors import DataError, UnsupportedError
 from qkv.generation.outputs import check_eval
 from qkv.inside.contents import Gap, Gaps, Output
+from qkv.inside.shown import Shown
 from qkv.inside.streams import Span, text_stream
 from qkv.model.batches import answer, batches, encode
 from qkv.model.core import Model
 from qkv.model.labels import Label, rank_labels
 from qkv.model.lengths import average, read_texts
-from qkv.model.shown import Shown, list_likeliest, say_labels, shorten, split_texts
+from qkv.model.shown import list_likeliest, say_labels, shorten, split_texts
 from qkv.model.translator import check_texts
 from qkv.text.public import Encoding, TextTokenizer
 

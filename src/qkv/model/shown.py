@@ -1,29 +1,16 @@
-"""One input as a page shows it: the tokens or patches that a net reads, a pass over them, and what the net says."""
+"""What all kinds of model share that lay out an input for a page."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from qkv.base.errors import ConfigError
-from qkv.inside.contents import Chance, Gold, Labels, Output, Step, Steps
-from qkv.inside.streams import Stream
+from qkv.inside.contents import Chance, Labels, Output, Step, Steps
 from qkv.model.labels import rank_labels
 
 N_BEST, LONGEST = 10, 60
 Name = Callable[[list[int]], list[str]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
-    """An input: its title and streams; `run` is one pass of the net over it, `say` tells what the answer means."""
-
-    title: str
-    streams: tuple[Stream, ...]
-    run: Callable[[], Tensor]
-    say: Callable[[Tensor], tuple[Output, ...]]
-    gold: tuple[Gold, ...] = ()
 
 
 def split_texts(given: Any) -> tuple[str, str | None]:

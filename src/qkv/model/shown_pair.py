@@ -11,8 +11,9 @@ from qkv.data.pairs import Pair, token_links
 from qkv.generation.outputs import Hypothesis, special_tokens
 from qkv.generation.search import Beam, walk_beams
 from qkv.inside.contents import Beams, Found, Gold, Output
+from qkv.inside.shown import Shown
 from qkv.inside.streams import Span, TextStream, text_stream
-from qkv.model.shown import Shown, list_steps, shorten, split_texts
+from qkv.model.shown import list_steps, shorten, split_texts
 
 START, END = "<s>", "</s>"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from qkv.base.errors import ConfigError, DataError, UnsupportedError
 from qkv.evaluation.translation import Translated, translate_texts
+from qkv.inside.shown import Shown
 from qkv.model.core import Model
-from qkv.model.shown import Shown
 from qkv.model.shown_pair import show_pair
 from qkv.tasks.codec import Codec
 from qkv.tasks.translation import Translation

@@ -18,10 +18,11 @@ from qkv.generation.outputs import check_eval
 from qkv.image.hf_files import FILE, read_hf, write_hf
 from qkv.image.preprocessing import Preprocessing, Source, prepare, prepare_all
 from qkv.image.timm_files import read_timm, write_timm
+from qkv.inside.shown import Shown
 from qkv.inside.streams import picture_stream
 from qkv.model.core import Model
 from qkv.model.labels import Label, rank_labels
-from qkv.model.shown import Shown, say_labels, shorten
+from qkv.model.shown import say_labels, shorten
 
 PREPROCESSING = "preprocessing.json"
 BATCH = 16

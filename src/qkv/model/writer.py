@@ -14,11 +14,12 @@ from qkv.generation.engine import generate
 from qkv.generation.outputs import Hypothesis
 from qkv.generation.sampling import Sampling
 from qkv.inside.contents import Output
+from qkv.inside.shown import Shown
 from qkv.inside.streams import Span, text_stream
 from qkv.model.core import Model
 from qkv.model.labels import Label, rank_labels
 from qkv.model.lengths import average, read_texts
-from qkv.model.shown import Shown, list_steps, say_labels, shorten, split_texts
+from qkv.model.shown import list_steps, say_labels, shorten, split_texts
 from qkv.model.translator import check_texts
 from qkv.text.public import Encoding, TextTokenizer
 
