@@ -1,7 +1,6 @@
 /** The table that the matrix view paints: weights of one head, merged to words and without special tokens if asked. */
 
 import { column } from "./column";
-import { floats } from "./safetensors";
 import { largest } from "./say";
 import { MEAN, type MapInfo, type Matrix, type Trace } from "./trace";
 import { tokenGroups, wordGroups, type Group } from "./words";
@@ -12,8 +11,6 @@ export interface Grid {
   /** One weight per row and column; in a pooled grid one per cell of `pooled`. */
   matrix: Matrix;
   most: number;
-  /** The largest single weight, where `most` is that of a mean. */
-  single: number;
 }
 
 export interface Wishes {
@@ -27,7 +24,7 @@ export function makeGrid(trace: Trace, map: MapInfo, head: number, wishes: Wishe
   const sides: [string, number][] = [[map.query, map.rows], [map.key, map.columns]];
   if (matrix.pooled) {
     const [rows, columns] = sides.map(([name, n]) => tokenGroups(own(trace, map, name, n), n));
-    return { rows, columns, matrix, most: top(matrix.values), single: single(trace, map, head) };
+    return { rows, columns, matrix, most: top(matrix.values) };
   }
   const [rows, columns] = sides.map(([name, n]) => {
     const whole = trace.stream(name);
@@ -37,8 +34,7 @@ export function makeGrid(trace: Trace, map: MapInfo, head: number, wishes: Wishe
   });
   const merged = merge(matrix, rows, columns);
   if (wishes.hide) renormalise(merged);
-  const most = top(merged.values);
-  return { rows, columns, matrix: merged, most, single: most };
+  return { rows, columns, matrix: merged, most: top(merged.values) };
 }
 
 /** Labels of the tokens that a map has: a Swin layer has patches of its own size. */
@@ -115,12 +111,6 @@ export function factOf(trace: Trace, map: MapInfo, name: "entropy" | "distance" 
   let sum = 0;
   for (let h = 0; h < map.heads; h++) sum += fact[h * map.rows + t];
   return sum / map.heads;
-}
-
-function single(trace: Trace, map: MapInfo, head: number): number {
-  const tensor = trace.tensor(`${map.id}.top.values`)!;
-  const size = tensor.data.length / map.heads;
-  return top(head === MEAN ? floats(tensor) : floats(tensor, head * size, (head + 1) * size));
 }
 
 function top(values: Float32Array): number {

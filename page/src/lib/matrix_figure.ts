@@ -88,6 +88,16 @@ export function isSharp(at: Layout, grid: Grid): boolean {
   return grid.matrix.pooled && at.h / at.part.rows >= 3;
 }
 
+/** The single weights of what is seen of a pooled map, and the largest of them, which has the strongest colour. */
+export function sharpPart(at: Layout, { trace, map, head, grid }: Pick<Look, "trace" | "map" | "head" | "grid">) {
+  const [row, column] = [Math.floor(at.part.row), Math.floor(at.part.column)];
+  const rows = Math.min(grid.rows.length, Math.ceil(at.part.row + at.part.rows)) - row;
+  const columns = Math.min(grid.columns.length, Math.ceil(at.part.column + at.part.columns)) - column;
+  const values = new Float32Array(rows * columns);
+  for (let r = 0; r < rows; r++) values.set(trace.row(map, head, row + r).subarray(column, column + columns), r * columns);
+  return { values, row, rows, column, columns, most: values.reduce((a, b) => Math.max(a, b), 0) };
+}
+
 /** Every how many rows a label fits. */
 const step = (cell: number, needed: number) => Math.max(1, Math.ceil(needed / cell));
 
@@ -108,11 +118,9 @@ function paintCells(pen: Pen, at: Layout, look: Look): void {
   const { grid, cells } = look;
   const [cellW, cellH] = [at.w / at.part.columns, at.h / at.part.rows];
   if (isSharp(at, grid)) {
-    const [first, last] = [Math.floor(at.part.row), Math.min(grid.rows.length, Math.ceil(at.part.row + at.part.rows))];
-    const values = new Float32Array((last - first) * grid.columns.length);
-    for (let r = first; r < last; r++) values.set(gridRow(look.trace, look.map, look.head, grid, r), (r - first) * grid.columns.length);
-    const exact = picture(values, last - first, grid.columns.length, grid.single, look.dark, look.shade);
-    pen.image(exact, at.x - at.part.column * cellW, at.y + (first - at.part.row) * cellH, grid.columns.length * cellW, (last - first) * cellH);
+    const { values, row, rows, column, columns, most } = sharpPart(at, look);
+    const exact = picture(values, rows, columns, most, look.dark, look.shade);
+    pen.image(exact, at.x + (column - at.part.column) * cellW, at.y + (row - at.part.row) * cellH, columns * cellW, rows * cellH);
     return;
   }
   const smooth = cellW * grid.columns.length < cells.width || cellH * grid.rows.length < cells.height;
