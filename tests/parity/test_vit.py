@@ -175,7 +175,7 @@ def test_configurations_come_back_as_they_were(layout, tmp_path):
 
 WRONG = [
     ("vit", {"image_size": "224"}, '"image_size" is .224., not one or two'),
-    ("vit", {"patch_size": [4, 8]}, r'"patch_size" is \[4, 8\], but patches here are squares'),
+    ("vit", {"patch_size": [4, 8]}, r'"patch_size" is \[4, 8\], not one number: patches here are squares'),
     ("vit", {"image_size": 15}, "picture_size is 15 x 15; both must be multiples of patch"),
     ("vit", {"pooler_act": "relu"}, "\"pooler_act\" is 'relu', but 'tanh' is all"),
     ("vit", {"pooler_output_size": 7}, '"pooler_output_size" is 7, but "hidden_size" is 24'),

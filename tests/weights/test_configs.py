@@ -1,9 +1,11 @@
 """Public configurations: labels, heads and special ids are read strictly, whatever is there instead."""
 
+import re
+
 import pytest
 
 from qkv.base.errors import ConfigError
-from qkv.weights.configs import read_head, read_labels, read_special_ids, write_labels
+from qkv.weights.configs import read_head, read_labels, read_sides, read_special_ids, write_labels
 
 CLASSES = {"lm": "SomeLMHeadModel", None: "SomeModel"}
 
@@ -48,3 +50,22 @@ def test_special_ids_that_no_token_can_have_are_left_out():
         "end_ids": (),
         "pad_id": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "square", "sides", "fault"),
+    [
+        ({"size": 8}, True, (8, 8), None),
+        ({"size": [4, 6]}, False, (4, 6), None),
+        ({"size": [4, 6]}, True, (0, 0), r'"size" is \[4, 6\], not one number: patches'),
+        ({"size": [4, 6, 8]}, False, (0, 0), r'"size" is \[4, 6, 8\], not one or two numbers of pixels'),
+        ({"size": 4.0}, False, (0, 0), r'"size" is 4\.0, not one'),
+        ({"size": True}, False, (0, 0), r'"size" is True, not one'),
+        ({"size": None}, False, (0, 0), 'missing key "size"'),
+        ({}, True, (0, 0), 'missing key "size"'),
+    ],
+)
+def test_sides_are_one_number_or_two(said, square, sides, fault):
+    faults: list[str] = []
+    assert read_sides(said, "size", faults, square=square) == sides
+    assert len(faults) == (fault is not None) and (fault is None or re.match(fault, faults[0]))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qkv.base.errors import WeightsError
-from qkv.weights.rules import cut, flip, join, read_state, same, tie, write_state
+from qkv.weights.rules import cut, flip, join, read_state, same, swap_body, tie, write_state
 
 D, LAYERS = 4, 3
 TABLE = [
@@ -227,3 +227,9 @@ def test_types_that_would_not_understand_each_other_are_refused(net, file):
     match = r"this file mixes types of numbers: .*float16 \(blocks\.1\.up\.weight\).* Save the model in one of them"
     with pytest.raises(WeightsError, match=match):
         read_state(TABLE, file, net)
+
+
+def test_a_body_s_name_may_be_there_or_left_out():
+    rules = [same("model.h.*.w", "blocks.*.w"), join(["model.q", "model.k"], "qk", 0, (1, 1)), same("head.w", "head")]
+    assert swap_body(rules, "model.", named=True) == {"h.*.w": "model.h.*.w", "q": "model.q", "k": "model.k"}
+    assert swap_body([same("h.w", "w")], "model.", named=False) == {"model.h.w": "h.w"}

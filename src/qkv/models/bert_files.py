@@ -5,10 +5,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from qkv.base.errors import UnsupportedError
-from qkv.weights.configs import ConfigTable, name_labels, read_head, read_labels, write_labels
+from qkv.weights.configs import ACTS, ConfigTable, count_labels, number_labels, read_head
 from qkv.weights.rules import Rule, join, same
 
-_ACTS = {"gelu": "gelu", "relu": "relu", "silu": "silu", "swish": "silu", "gelu_new": "gelu_tanh"}
 _BERT = {
     "vocab_size": "vocab_size",
     "hidden_size": "d_model",
@@ -59,7 +58,7 @@ class Layout(NamedTuple):
     label: tuple[str | None, str]
     plain: Mapping[str, str] = _BERT
     act: str = "hidden_act"
-    acts: Mapping[str, str] = _ACTS
+    acts: Mapping[str, str] = ACTS
 
     def table(self, layout: str) -> ConfigTable:
         """Return the table of its config.json."""
@@ -148,8 +147,8 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     first = fields.get("pad_id", 0) + 1 if layout.prefix == "roberta" else 0
     head = read_head(config, {head: layout.class_of(head) for head in CLASSES})
     pooler = layout.settles.get("pooler", head in (None, "pretraining", "classify"))
-    labels = {"n_labels": len(read_labels(config))} if head in ("classify", "tag") else {}
-    return fields | labels | {"first_position": first, "max_len": (rows or 0) - first, "head": head, "pooler": pooler}
+    fields |= {"first_position": first, "max_len": (rows or 0) - first, "head": head, "pooler": pooler}
+    return fields | count_labels(config, head)
 
 
 def to_hf(cfg: Any) -> dict[str, Any]:
@@ -171,7 +170,7 @@ def to_hf(cfg: Any) -> dict[str, Any]:
         **{key: value for key, value in written.items() if value is not None},
         "max_position_embeddings": cfg.max_len + cfg.first_position,
         "tie_word_embeddings": True,
-        **(write_labels(name_labels(cfg.n_labels)) if cfg.head in ("classify", "tag") else {}),
+        **number_labels(cfg),
     }
 
 

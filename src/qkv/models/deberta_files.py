@@ -4,10 +4,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from qkv.weights.configs import ConfigTable, name_labels, read_head, read_labels, write_labels
+from qkv.weights.configs import ACTS, ConfigTable, count_labels, number_labels, read_head
 from qkv.weights.rules import Rule, join, same
 
-_ACTS = {"gelu": "gelu", "relu": "relu", "silu": "silu", "swish": "silu", "gelu_new": "gelu_tanh"}
 _TERMS = {"p2c": "position_to_content", "c2p": "content_to_position"}
 # What transformers takes where a file says nothing: seldom what the published nets are.
 _UNSAID = {
@@ -40,8 +39,8 @@ _TABLE = ConfigTable(
         "legacy": "legacy_head",
     },
     words={
-        "hidden_act": ("act", _ACTS),
-        "conv_act": ("conv_act", {"tanh": "tanh"} | _ACTS),
+        "hidden_act": ("act", ACTS),
+        "conv_act": ("conv_act", {"tanh": "tanh"} | ACTS),
     },
     optional=("layer_norm_eps", "cls_dropout", "pad_token_id", "legacy"),
     twins={"embedding_size": "hidden_size", "pooler_hidden_size": "hidden_size"},
@@ -84,8 +83,7 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     fields["norm_relative"] = config["norm_rel_ebd"] == "layer_norm"
     fields |= {ours: term in _terms(config["pos_att_type"]) for term, ours in _TERMS.items()}
     head = read_head(config, CLASSES)
-    labels = {"n_labels": len(read_labels(config))} if head in ("classify", "tag") else {}
-    return fields | labels | {"head": head}
+    return fields | count_labels(config, head) | {"head": head}
 
 
 def _faults(config: Mapping[str, Any]) -> Iterator[str]:
@@ -116,7 +114,7 @@ def to_hf(cfg: Any) -> dict[str, Any]:
         "norm_rel_ebd": "layer_norm" if cfg.norm_relative else "none",
         "pos_att_type": [term for term, ours in _TERMS.items() if getattr(cfg, ours)],
         "tie_word_embeddings": True,
-        **(write_labels(name_labels(cfg.n_labels)) if cfg.head in ("classify", "tag") else {}),
+        **number_labels(cfg),
     }
 
 

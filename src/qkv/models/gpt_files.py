@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 from qkv.base.config import choose
 from qkv.base.errors import UnsupportedError
 from qkv.weights.configs import (
+    ACTS,
     ConfigTable,
-    name_labels,
+    count_labels,
+    number_labels,
     read_head,
-    read_labels,
     read_special_ids,
-    write_labels,
     write_special_ids,
 )
-from qkv.weights.rules import Rule, flip, same
+from qkv.weights.rules import Rule, flip, same, swap_body
 
 _PLAIN = {
     "vocab_size": "vocab_size",
@@ -55,19 +55,7 @@ _GPT2 = Layout(
     name="gpt2",
     table=replace(
         _TABLE,
-        words={
-            "activation_function": (
-                "act",
-                {
-                    "gelu_new": "gelu_tanh",
-                    "gelu_pytorch_tanh": "gelu_tanh",
-                    "gelu": "gelu",
-                    "relu": "relu",
-                    "silu": "silu",
-                    "swish": "silu",
-                },
-            )
-        },
+        words={"activation_function": ("act", ACTS)},
         fixed={
             **_TABLE.fixed,
             "model_type": "gpt2",
@@ -117,9 +105,7 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     fields, head = layout.table.read(config), read_head(config, layout.classes)
     d = fields["d_model"]
     fields |= {"d_ff": config.get("n_inner") or (4 * d if isinstance(d, int) else d), "pre_norm": layout is _GPT2}
-    fields |= {"head": head, **read_special_ids(config)}
-    if head in ("classify", "tag"):
-        fields["n_labels"] = len(read_labels(config))
+    fields |= {"head": head, **read_special_ids(config), **count_labels(config, head)}
     dropout = config.get("classifier_dropout")
     return fields if dropout is None else fields | {"dropout_head": dropout}
 
@@ -142,7 +128,7 @@ def to_hf(cfg: Any) -> dict[str, Any]:
         **write_special_ids(cfg),
         "tie_word_embeddings": True,
         **({"classifier_dropout": cfg.dropout_head} if cfg.head == "tag" else {}),
-        **(write_labels(name_labels(cfg.n_labels)) if cfg.head in ("classify", "tag") else {}),
+        **number_labels(cfg),
     }
 
 
@@ -181,13 +167,10 @@ def rules(cfg: Any) -> list[Rule]:
 
 def aliases(cfg: Any) -> dict[str, str | None]:
     """Return the names in older files: without the body's name or with it, causal masks, the tied table once more."""
-    body, without = ("transformer.", "") if cfg.head else ("", "transformer.")
-    found: dict[str, str | None] = {
-        without + name.removeprefix(body): name for rule in rules(cfg) for name in rule.theirs if name.startswith(body)
-    }
+    found = swap_body(rules(cfg), "transformer.", named=cfg.head is not None)
     for prefix in ("", "transformer."):
         buffers = ("h.*.attn.bias", "h.*.attn.masked_bias", "position_ids")
         found |= {prefix + name: None for name in buffers}
     if cfg.head == "lm":
-        found["lm_head.weight"] = f"{body}{layout_of(cfg).token}.weight"
+        found["lm_head.weight"] = f"transformer.{layout_of(cfg).token}.weight"
     return found

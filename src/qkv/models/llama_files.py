@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from qkv.weights.configs import (
+    ACTS,
     ConfigTable,
-    name_labels,
+    count_labels,
+    number_labels,
     read_head,
-    read_labels,
     read_special_ids,
-    write_labels,
     write_special_ids,
 )
-from qkv.weights.rules import Rule, join, same
+from qkv.weights.rules import Rule, join, same, swap_body
 
 _TABLE = ConfigTable(
     architecture="LlamaModel",
@@ -29,12 +29,7 @@ _TABLE = ConfigTable(
         "attention_dropout": "dropout_attention",
         "tie_word_embeddings": "tied",
     },
-    words={
-        "hidden_act": (
-            "act",
-            {"silu": "silu", "swish": "silu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"},
-        )
-    },
+    words={"hidden_act": ("act", ACTS)},
     optional=("num_key_value_heads", "attention_dropout", "tie_word_embeddings", "hidden_act"),
     # pretraining_tp: products cut in pieces, to have the rounding of the training
     fixed={
@@ -65,11 +60,10 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     shared = type(width) is type(n_heads) is int and width * n_heads == fields["d_model"]
     fields |= {} if width is None or shared else {"d_head": width}
     fields |= {"head": head, "theta": rope["rope_theta"], **read_special_ids(config)}
+    fields |= count_labels(config, head)
     if rope["rope_type"] == "llama3":
         *factors, old = (rope[key] for key in _STRETCH)
         fields["stretch"] = (*map(float, factors), old)
-    if head in ("classify", "tag"):
-        fields["n_labels"] = len(read_labels(config))
     dropout = config.get("classifier_dropout")
     return fields if dropout is None else fields | {"dropout_head": dropout}
 
@@ -108,7 +102,7 @@ def to_hf(cfg: Any) -> dict[str, Any]:
         "mlp_bias": False,
         **write_special_ids(cfg),
         **({"classifier_dropout": cfg.dropout_head} if cfg.head == "tag" else {}),
-        **(write_labels(name_labels(cfg.n_labels)) if cfg.head in ("classify", "tag") else {}),
+        **number_labels(cfg),
     }
 
 
@@ -146,12 +140,9 @@ def rules(cfg: Any) -> list[Rule]:
 
 def aliases(cfg: Any) -> dict[str, str | None]:
     """Return the names in older files: frequencies, the tied table once more, the body's name there or left out."""
-    body, without = ("model.", "") if cfg.head else ("", "model.")
-    found: dict[str, str | None] = {
-        without + name.removeprefix(body): name for rule in rules(cfg) for name in rule.theirs if name.startswith(body)
-    }
+    found = swap_body(rules(cfg), "model.", named=cfg.head is not None)
     for prefix in ("", "model."):
         found |= {f"{prefix}{name}rotary_emb.inv_freq": None for name in ("", "layers.*.self_attn.")}
     if cfg.head == "lm" and cfg.tied:
-        found["lm_head.weight"] = f"{body}embed_tokens.weight"
+        found["lm_head.weight"] = "model.embed_tokens.weight"
     return found

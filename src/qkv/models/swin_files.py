@@ -10,7 +10,7 @@ from typing import Any
 from qkv.base.config import choose
 from qkv.base.errors import ConfigError, UnsupportedError
 from qkv.ops.windows import Pair, fit_to_each_side, fit_to_shorter_side
-from qkv.weights.configs import ConfigTable, name_labels, read_labels, write_labels
+from qkv.weights.configs import ACTS, ConfigTable, name_labels, read_labels, read_sides, write_labels
 from qkv.weights.rules import Rule, join, same
 
 CLASSES = {None: "SwinModel", "classify": "SwinForImageClassification"}
@@ -29,12 +29,7 @@ _HF = ConfigTable(
         "attention_probs_dropout_prob": "dropout_attention",
         "drop_path_rate": "dropout_path",
     },
-    words={
-        "hidden_act": (
-            "act",
-            {"gelu": "gelu", "relu": "relu", "silu": "silu", "swish": "silu", "gelu_new": "gelu_tanh"},
-        )
-    },
+    words={"hidden_act": ("act", ACTS)},
     fixed={"model_type": "swin", "qkv_bias": True, "use_absolute_embeddings": False},
     other=("image_size", "patch_size"),
     harmless=("encoder_stride", "hidden_size", "num_layers", "out_features", "out_indices", "path_norm", "stage_names"),
@@ -95,7 +90,8 @@ def grids(cfg: Any) -> list[Pair]:
 def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of our Config; the head is the one of `architectures`, until the file's names say another."""
     faults: list[str] = []
-    sizes = {"picture_size": _pair(config, "image_size", faults), "patch": _pair(config, "patch_size", faults)[0]}
+    sizes = {"picture_size": read_sides(config, "image_size", faults)}
+    sizes |= {"patch": read_sides(config, "patch_size", faults, square=True)[0]}
     fields = _HF.read(config, faults) | sizes
     named = config.get("architectures") or [CLASSES["classify"]]
     heads = {name: head for head, name in CLASSES.items()}
@@ -176,7 +172,8 @@ def from_timm(config: Mapping[str, Any]) -> dict[str, Any]:
     usual |= {"img_size": size[1:]} if isinstance(size, list) else {}
     told = usual | {key: value for key, value in config.items() if key != "model_args"} | dict(given)
     faults: list[str] = []
-    sizes = {"picture_size": _pair(told, "img_size", faults), "patch": _pair(told, "patch_size", faults)[0]}
+    sizes = {"picture_size": read_sides(told, "img_size", faults)}
+    sizes |= {"patch": read_sides(told, "patch_size", faults, square=True)[0]}
     fields = _TIMM.read(told, faults) | sizes | {"shift_first": True}
     if fields.get("n_labels") == 0:
         return {key: value for key, value in fields.items() if key != "n_labels"} | {"head": None}
@@ -250,15 +247,3 @@ def _borders_agree(cfg: Any) -> bool:
         if any(shift) and any(n % cfg.window for n in grid):
             return False
     return True
-
-
-def _pair(config: Mapping[str, Any], key: str, faults: list[str]) -> Pair:
-    """Read a size that is one number or two; patches are squares."""
-    value = config.get(key)
-    pair: tuple[Any, ...] = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(pair) == 2 and all(type(n) is int for n in pair) and (key != "patch_size" or pair[0] == pair[1]):
-        return pair[0], pair[1]
-    faults.append(
-        f'"{key}" is {value!r}, but a whole number is wanted, or two' if key in config else f'missing key "{key}"'
-    )
-    return 0, 0

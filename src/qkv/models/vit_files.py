@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from qkv.base.errors import UnsupportedError
-from qkv.weights.configs import ConfigTable, name_labels, read_head, read_labels, write_labels
+from qkv.weights.configs import ACTS, ConfigTable, count_labels, number_labels, read_head, read_sides
 from qkv.weights.rules import Rule, join, same
 
 WIDTHS: dict[str, dict[str, Any]] = {
@@ -16,7 +16,6 @@ WIDTHS: dict[str, dict[str, Any]] = {
     "huge": {"d_model": 1280, "n_layers": 32, "n_heads": 16, "d_ff": 5120},
     "giant": {"d_model": 1536, "n_layers": 40, "n_heads": 24, "d_ff": 4096, "gated": True, "act": "silu"},
 }
-_ACTS = {"gelu": "gelu", "relu": "relu", "silu": "silu", "swish": "silu", "gelu_new": "gelu_tanh"}
 _PLAIN = {
     "hidden_size": "d_model",
     "num_hidden_layers": "n_layers",
@@ -62,7 +61,7 @@ class Layout(NamedTuple):
         return ConfigTable(
             architecture=f"{self.stem}Model",
             plain=self.plain,
-            words={"hidden_act": ("act", _ACTS)},
+            words={"hidden_act": ("act", ACTS)},
             optional=("num_channels", "qkv_bias", "drop_path_rate", "use_swiglu_ffn", "use_mask_token"),
             twins={} if "pooler" in self.settles else {"pooler_output_size": "hidden_size"},
             fixed=self.fixed | {"model_type": layout},
@@ -128,10 +127,8 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of our Config; the head is the one of `architectures`, until the file's names say another."""
     name = config["model_type"]
     layout = LAYOUTS[name]
-    size, patch = (read_sides(config.get(key)) for key in ("image_size", "patch_size"))
-    faults = [] if size else [f'"image_size" is {config.get("image_size")!r}, not one or two numbers of pixels']
-    if not patch or patch[0] != patch[1]:
-        faults.append(f'"patch_size" is {config.get("patch_size")!r}, but patches here are squares')
+    faults: list[str] = []
+    size, patch = read_sides(config, "image_size", faults), read_sides(config, "patch_size", faults, square=True)[0]
     ratio = config.get("mlp_ratio", 0 if "mlp_ratio" in layout.other else 1)
     if type(ratio) is not int or ratio < 1:
         faults.append(f'"mlp_ratio" is {ratio!r}, not a whole number')
@@ -140,15 +137,8 @@ def from_hf(config: Mapping[str, Any]) -> dict[str, Any]:
         gated = fields.get("gated", False)
         fields |= {"d_ff": _hidden(fields["d_model"] * ratio, gated)} | ({"act": "silu"} if gated else {})
     head, reads = read_head(config, {found: layout.stem + suffix for suffix, found in layout.heads.items()})
-    labels = {"n_labels": len(read_labels(config))} if head else {}
-    made = {"picture_size": size, "patch": patch[0], "head": head, "reads": reads, "layout": name}  # type: ignore[index]
-    return fields | labels | made
-
-
-def read_sides(value: Any) -> tuple[int, int] | None:
-    """Return height and width, which a configuration gives as one number or two; None if it does not."""
-    sides = (value, value) if type(value) is int else tuple(value) if isinstance(value, list | tuple) else ()
-    return sides if len(sides) == 2 and all(type(side) is int for side in sides) else None  # type: ignore[return-value]
+    made = {"picture_size": size, "patch": patch, "head": head, "reads": reads, "layout": name}
+    return fields | count_labels(config, head) | made
 
 
 def _hidden(width: int, gated: bool) -> int:
@@ -182,7 +172,7 @@ def to_hf(cfg: Any) -> dict[str, Any]:
         **written,
         "image_size": height if height == width else [height, width],
         "patch_size": cfg.patch,
-        **(write_labels(name_labels(cfg.n_labels)) if cfg.head else {}),
+        **number_labels(cfg),
     }
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from qkv.base.config import choose
 from qkv.base.errors import ConfigError, UnsupportedError
-from qkv.models.vit_files import WIDTHS, read_sides
-from qkv.weights.configs import ConfigTable
+from qkv.models.vit_files import WIDTHS
+from qkv.weights.configs import ConfigTable, read_sides
 from qkv.weights.rules import Rule, join, same
 
 
@@ -84,10 +84,9 @@ def from_timm(config: Mapping[str, Any]) -> dict[str, Any]:
     seen = known.get("input_size")
     told |= {"in_chans": seen[0], "img_size": seen[1:]} if isinstance(seen, list) and len(seen) == 3 else {}
     told |= {key: value for key, value in config.items() if key != "model_args"} | dict(args)
-    size, patch, ratio = read_sides(told["img_size"]), read_sides(told["patch_size"]), told["mlp_ratio"]
-    gated, distilled, bare = *_kind(name), told.get("no_embed_class") or False
-    faults = [] if size else [f'"img_size" is {told["img_size"]!r}, not one or two numbers of pixels']
-    faults += [] if patch and patch[0] == patch[1] else [f'"patch_size" is {told["patch_size"]!r}, not one number']
+    gated, distilled, bare, ratio = *_kind(name), told.get("no_embed_class") or False, told["mlp_ratio"]
+    faults: list[str] = []
+    size, patch = read_sides(told, "img_size", faults), read_sides(told, "patch_size", faults, square=True)[0]
     sound = type(ratio) in (int, float) and 0 < ratio <= 1024
     faults += [] if sound else [f'"mlp_ratio" is {ratio!r}, not a number up to 1,024']
     faults += [] if type(told["embed_dim"]) is int else [f'"embed_dim" is {told["embed_dim"]!r}, not a whole number']
@@ -103,7 +102,7 @@ def from_timm(config: Mapping[str, Any]) -> dict[str, Any]:
     n_labels = {"n_labels": fields.pop("n_labels", 1000)}
     return fields | {
         "picture_size": size,
-        "patch": patch[0],  # type: ignore[index]  # a fault was raised
+        "patch": patch,
         "d_ff": hidden // 2 if gated else hidden,
         "gated": gated,
         "act": "silu" if gated else "gelu",

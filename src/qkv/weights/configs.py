@@ -27,6 +27,15 @@ HARMLESS = frozenset((
 ))
 # fmt: on
 MAX_LABELS = 2**20
+# Activations by the names of transformers; of several that are one here, the first is written.
+ACTS = {
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu": "gelu",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}
 # What any configuration of transformers may say, and what no net here can be but one way.
 FIXED = {
     "add_cross_attention": False,
@@ -135,9 +144,30 @@ def write_labels(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def count_labels(config: Mapping[str, Any], head: str | None) -> dict[str, int]:
+    """Return the n_labels of a net with this head; nothing where the head is not for labels."""
+    return {"n_labels": len(read_labels(config))} if head in ("classify", "tag") else {}
+
+
+def number_labels(cfg: Any) -> dict[str, Any]:
+    """Return the two keys for the labels of a net, still without names; nothing where its head is not for labels."""
+    return write_labels(name_labels(cfg.n_labels)) if cfg.head in ("classify", "tag") else {}
+
+
 def name_labels(n: int) -> list[str]:
     """Return the names that transformers gives to labels that have none."""
     return [f"LABEL_{i}" for i in range(n)]
+
+
+def read_sides(config: Mapping[str, Any], key: str, faults: list[str], *, square: bool = False) -> tuple[int, int]:
+    """Return height and width, which a configuration gives as one number or two; faults grows where it does not."""
+    value = config.get(key)
+    sides = (value, value) if type(value) is int else tuple(value) if isinstance(value, list | tuple) else ()
+    if len(sides) == 2 and all(type(side) is int for side in sides) and (not square or sides[0] == sides[1]):
+        return sides
+    wanted = "one number: patches here are squares" if square else "one or two numbers of pixels"
+    faults.append(f'missing key "{key}"' if value is None else f'"{key}" is {value!r}, not {wanted}')
+    return 0, 0
 
 
 def read_head(config: Mapping[str, Any], classes: Mapping[T, str]) -> T:

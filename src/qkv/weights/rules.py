@@ -63,6 +63,16 @@ def tie(copy: str, source: str) -> Rule:
     return Rule("tie", (), (copy, source))
 
 
+def swap_body(rules: Iterable[Rule], body: str, *, named: bool) -> dict[str, str | None]:
+    """Return aliases for files whose names lack the `body.` that the table's begin with, or have it where those do not.
+
+    named: whether the table's have it.
+    """
+    here, there = (body, "") if named else ("", body)
+    names = (name for rule in rules for name in rule.theirs if name.startswith(here))
+    return {there + name.removeprefix(here): name for name in names}
+
+
 def read_state(
     rules: Sequence[Rule],
     theirs: Mapping[str, Tensor],
