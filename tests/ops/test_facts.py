@@ -146,6 +146,15 @@ def test_more_than_there_are_keys_is_all_of_them():
     assert facts.pooled(call, 128, 128).equal(call.weights())
 
 
+@pytest.mark.parametrize("kind", ["plain", "causal"])
+def test_words_give_the_mean_and_are_given_the_sum_of_their_tokens(kind):
+    call = draw(kind, t=9, s=9)
+    words = torch.tensor([-1, 0, 1, 1, 1, 2, 3, 3, -1])
+    member = (words == torch.arange(4)[:, None]).float()
+    wanted = (member / member.sum(1, keepdim=True)) @ exact(call) @ member.T
+    assert difference(facts.merged(call, words, words), wanted) <= 1e-6
+
+
 def test_distances_of_places_leave_out_what_has_none():
     """A class token and a grid of 3 x 4: the mean over those that stand somewhere, in patches."""
     call, grid = draw("plain", t=13, s=13), torch.cartesian_prod(torch.arange(3.0), torch.arange(4.0))

@@ -87,6 +87,14 @@ def pooled(call: Call, rows: int, columns: int) -> Float[Tensor, "b h y x"]:
     return summarise(call, {"pooled": (rows, columns)})["pooled"]
 
 
+def merged(call: Call, queries: Int[Tensor, "t"], keys: Int[Tensor, "s"]) -> Float[Tensor, "b h y x"]:
+    """Return the map of words, given which word each token is of, -1 for none: Clark et al. 2019, section 4.1.
+
+    What a word gives is the mean over its tokens, what it is given the sum (https://arxiv.org/abs/1906.04341).
+    """
+    return summarise(call, {"merged": (queries, keys)})["merged"]
+
+
 def distance(call: Call, places: Float[Tensor, "n c"] | None = None) -> Float[Tensor, "b h t"]:
     """Return how far each query looks, in the mean: |i - j|, or the distance of the tokens' places.
 
@@ -193,6 +201,20 @@ def _cells(n: int, cells: int, like: Tensor) -> Float[Tensor, "n c"]:
     return inside / inside.sum(0)
 
 
+def _merged(call: Call, words: tuple[Tensor, Tensor]) -> tuple[Tensor, Add]:
+    (y, x), device = (int(word.max()) + 1 if word.numel() else 0 for word in words), call.device
+    rows, columns = (word.to(device).where(word.to(device) >= 0, n) for word, n in zip(words, (y, x), strict=True))
+    out = _zeros(call, y + 1, x + 1)  # the last of each is of no word
+    share = 1 / rows.bincount(minlength=y + 1)[rows].to(out.dtype)
+
+    def add(tile: Tile) -> None:
+        batch, heads, queries = tile.at
+        thin = out.new_zeros(*tile.weights.shape[:3], x + 1).index_add_(3, columns[tile.keys], tile.weights)
+        out[batch, heads].index_add_(2, rows[queries], thin * share[queries, None])
+
+    return out[:, :, :y, :x], add
+
+
 def _distance(call: Call, places: Tensor | None) -> tuple[Tensor, Add]:
     out, first = _zeros(call, call.n_queries), _first(call)
     where = torch.arange(max(call.n_keys, call.n_queries), device=out.device)[:, None] if places is None else places
@@ -250,6 +272,7 @@ FACTS: dict[str, Callable[[Call, Any], tuple[Any, Add]]] = {
     "gathered": _gathered,
     "top": _top,
     "pooled": _pooled,
+    "merged": _merged,
     "distance": _distance,
     "near": _near,
 }
