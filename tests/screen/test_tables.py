@@ -116,6 +116,7 @@ def make_demo(text: str = "ok") -> Demo:
         samples=samples,
         alignments={"bahdanau-tiny": picture},
         pictures=pictures,
+        pages=(Path("d/bahdanau-tiny.html"),),
         folder=Path("d"),
     )
 
@@ -130,6 +131,7 @@ def test_a_demo_shows_scores_samples_alignments_and_what_to_do_next():
     assert "✓ bahdanau-tiny     ok" in text
     assert "c █◆" in text
     assert "alignment.png" in text
+    assert "without a network: d/bahdanau-tiny.html" in text
     assert 'qkv translate d/bahdanau-tiny "[red]in" --alignment' in text
 
 

@@ -90,7 +90,7 @@ def test_a_cut_that_the_other_format_cannot_say_is_refused_with_a_cure(says, for
     model: Any = qkv.load(tmp_path / "hf")
     model.preprocessing = dataclasses.replace(model.preprocessing, size=(35, 35), crop=(32, 32), crop_rounding=says)
     qkv.convert(model, to="qkv", out=tmp_path / "own")
-    with pytest.raises(UnsupportedError, match="Convert to qkv, which says either, or move the cut in Python") as found:
+    with pytest.raises(UnsupportedError, match="Convert to qkv, which says either, or in Python") as found:
         qkv.convert(tmp_path / "own", to=format, out=tmp_path / "refused")
     cure = str(found.value).split("in Python: ")[1].removesuffix(".").replace("...", "out").split(", then ")
     out, model = tmp_path / "cured", qkv.load(tmp_path / "own")

@@ -83,8 +83,8 @@ def write_hf(cfg: Preprocessing) -> dict[str, Any]:
     spare = [side - cut for side, cut in zip(cfg.size, cfg.crop or cfg.size, strict=True)]
     if cfg.crop and cfg.crop_rounding == "even" and (kept or any(n % 4 == 3 for n in spare)):
         raise UnsupportedError(
-            "transformers cuts out the middle up to a pixel beside timm's where the border is odd. Convert to qkv, which "
-            "says either, or move the cut in Python: model.preprocessing = dataclasses.replace(model.preprocessing, "
+            "transformers cuts out the middle up to a pixel beside timm's where the border is odd. Convert to qkv, "
+            "which says either, or in Python: model.preprocessing = dataclasses.replace(model.preprocessing, "
             'crop_rounding="down"), then qkv.convert(model, to="hf", out=...).'
         )
     kind = "BitImageProcessor" if kept else "DeiTImageProcessor" if cfg.crop else "ViTImageProcessor"

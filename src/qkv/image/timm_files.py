@@ -68,8 +68,8 @@ def write_timm(cfg: Preprocessing) -> dict[str, Any]:
     spare = [side - cut for side, cut in zip(cfg.size, out, strict=True)]
     if cfg.crop and cfg.crop_rounding == "down" and (kept or any(n % 4 == 3 for n in spare)):
         raise UnsupportedError(
-            "timm cuts out the middle up to a pixel beside transformers' where the border is odd. Convert to qkv, which "
-            "says either, or move the cut in Python: model.preprocessing = dataclasses.replace(model.preprocessing, "
+            "timm cuts out the middle up to a pixel beside transformers' where the border is odd. Convert to qkv, "
+            "which says either, or in Python: model.preprocessing = dataclasses.replace(model.preprocessing, "
             'crop_rounding="even"), then qkv.convert(model, to="timm", out=...).'
         )
     return {

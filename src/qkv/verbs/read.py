@@ -11,7 +11,8 @@ import numpy as np
 from qkv.base import files
 from qkv.base.errors import ConfigError
 from qkv.model import Model, Viewer
-from qkv.model.reader import Guess, Label
+from qkv.model.labels import Label
+from qkv.model.reader import Guess
 from qkv.verbs.translate import open_model
 
 Dtype = Literal["fp32", "bf16"]
