@@ -147,3 +147,9 @@ def test_heads_can_be_taken_away_at_the_seats():
         out.weight[:, 8:12] = 0.0
     torch.testing.assert_close(without, net(*batch), rtol=0, atol=2e-6)
     assert not torch.equal(without, before)
+
+
+def test_a_choice_of_no_heads_is_refused():
+    net = make(SMALL["bert-tiny"])
+    with pytest.raises(ConfigError, match="name one at least"), qkv.look(net, heads=[]):
+        pass

@@ -81,7 +81,8 @@ def test_a_session_looks_again_and_switches_heads_and_words_off():
     assert (weights_of(headless) == weights_of(Trace.from_bytes(first.body))).all(), "the first layer sees the same"
     assert (weights_of(headless, "1") != weights_of(Trace.from_bytes(first.body), "1")).any()
     session.look(Look(text="a red bird"))
-    assert Trace.from_bytes(session.trace.body).title == "a red bird"
+    again = Trace.from_bytes(session.trace.body)
+    assert again.title == "a red bird" and {one.heads for one in again.maps} == {2}, "of the heads that were chosen"
 
 
 def test_a_session_of_pictures_takes_pictures(picture):

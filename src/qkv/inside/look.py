@@ -42,6 +42,8 @@ def look(
     chosen = [s for s in seats if s.spec.kind in kinds and (layers is None or s.spec.layer in layers)]
     if seats and (missing := set(layers or ()) - {seat.spec.layer for seat in seats}):
         raise ConfigError(f"Layers {sorted(missing)} are not in this net; the last is {seats[-1].spec.layer}.")
+    if heads is not None and not heads:
+        raise ConfigError("heads is empty: name one at least, or leave it out for all.")
     for seat in chosen:
         check_heads(seat.spec, heads or ())
     tracks = {s.spec: Track(s.spec, heads, asked, half=keep == "fp16", values=values) for s in chosen}

@@ -68,9 +68,8 @@ def explore(
             raise ConfigError("This model looks at pictures: give the file of one.")
         given = SENTENCE
     given = given if pair is None else (given, pair)
-    options = {"layers": layers, "heads": heads, "exact": exact, "n_tokens": n_tokens}
-    look = partial(explain, name=name)
-    trace = look(opened, given, target=target, **options)
+    look = partial(explain, name=name, layers=layers, heads=heads, exact=exact, n_tokens=n_tokens)
+    trace = look(opened, given, target=target)
     if path is not None:
         return _save(trace, path)
     session = Session(
@@ -80,7 +79,7 @@ def explore(
         takes="picture" if isinstance(opened, Viewer) else "text",
         explain=look,
         ablate=partial(_switch_off, look),
-        options=options | {"target": target},
+        options={"target": target},
     )
     return Explored(trace.title, trace, server=Server(session, serve_page(), port=port))
 
