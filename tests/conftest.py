@@ -75,6 +75,15 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield home
 
 
+@pytest.fixture(scope="module")
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders of models that a module lists under MAKE, with the functions that write them."""
+    places = {name: tmp_path_factory.mktemp("made") / name for name in request.module.MAKE}
+    for name, make in request.module.MAKE.items():
+        make(places[name])
+    return places
+
+
 @pytest.fixture(autouse=True)
 def _seed(request: pytest.FixtureRequest) -> None:
     """Seed torch from the test's own name: its numbers do not depend on which tests ran before."""

@@ -30,14 +30,6 @@ MAKE = {
 }
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> dict[str, Path]:
-    places = {name: tmp_path_factory.mktemp("made") / name for name in MAKE}
-    for name, make in MAKE.items():
-        make(places[name])
-    return places
-
-
 @pytest.fixture
 def run(capsys, monkeypatch, tmp_path, made):
     """Run a command, the names of models in it replaced; what it says comes without folders and line ends."""

@@ -1,7 +1,6 @@
 """Models at the command line, as a new user meets them: folders of transformers in, answers and folders out."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,6 @@ MAKE = {
     "GPT": gpt_folder,
     "VIT": vit_folder,
 }
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> dict[str, Path]:
-    places = {name: tmp_path_factory.mktemp("made") / name for name in MAKE}
-    for name, make in MAKE.items():
-        make(places[name])
-    return places
 
 
 @pytest.fixture

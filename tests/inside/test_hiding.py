@@ -50,7 +50,8 @@ def test_what_cannot_be_hidden_is_refused():
     with pytest.raises(UnsupportedError, match="Windows move"), hide_tokens(net, [0]):
         pass
     net, batch, _ = pass_of("bert-tiny")
-    with pytest.raises(ConfigError, match="no token -1"), hide_tokens(net, [-1]):
-        net(*batch)
+    for place in (-1, batch[0].size(1)):
+        with pytest.raises(ConfigError, match=f"no token {place} to hide"), hide_tokens(net, [place]):
+            net(*batch)
     with pytest.raises(UnsupportedError, match="call net"), hide_tokens(net.train(), [0]):
         pass

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import qkv
 from inside.exact import exact, prompts
 from models.tiny import SMALL, batch_for, difference, make, sentences
-from qkv.base.errors import ConfigError, UnsupportedError
+from ops.squares import Largest
+from qkv.base.errors import ConfigError, ShapeError, UnsupportedError
 from qkv.generation.engine import generate
 from qkv.inside.seats import find_seats
 from qkv.nn.ragged import encode_ragged
@@ -166,7 +166,7 @@ def test_windows_are_put_back_where_they_were_cut(name):
         net(*batch)
     for spec in seen.maps:
         windows = find_windows(spec.grid, spec.window, spec.shift, spec.window, shift_first=small.cfg.shift_first)
-        places, n = seen.places(spec.layer), spec.grid[0] * spec.grid[1]
+        places, n = seen.cut_of[spec].places, spec.grid[0] * spec.grid[1]
         assert torch.equal(places, windows.index.where(windows.index < n, -1))
         weights = seen.weights(spec.layer).unflatten(0, (3, -1))
         for place in (0, n // 2, n - 1):
@@ -178,8 +178,9 @@ def test_windows_are_put_back_where_they_were_cut(name):
                 if key >= 0:
                     wanted[:, key] = weight
             assert difference(shown.flatten(1), wanted) <= 1e-6 and shown.sum() > 0
-    with pytest.raises(ConfigError, match=r"cuts \d+ places, not 9 x 9"):
-        seen.picture_map(0, 1, grid=(9, 9))
+    for wrong, told in (({"place": 1, "grid": (9, 9)}, r"a map of \(9, 9\)"), ({"place": 9999}, "place 9999")):
+        with pytest.raises(ConfigError, match=rf"sees a map of \(\d+, \d+\) places, .* it has not {told}"):
+            seen.picture_map(0, **wrong)
 
 
 def test_a_picture_map_leaves_out_what_is_no_patch():
@@ -187,23 +188,11 @@ def test_a_picture_map_leaves_out_what_is_no_patch():
     with qkv.look(net) as seen:
         net(*batch)
     shown = seen.picture_map(1, 0, picture=1)
-    assert shown.shape == (4, 6, 5) and seen.places(1) is None
+    assert shown.shape == (4, 6, 5) and not seen.cut_of
     assert difference(shown.flatten(1), seen.weights(1)[1, :, 0, 1:]) <= 1e-6
-
-
-class Largest(TorchDispatchMode):
-    """Remembers the second longest axis of every tensor that is made."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.second = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for x in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(x, Tensor) and x.dim() > 1:
-                self.second = max(self.second, sorted(x.shape)[-2])
-        return out
+    for ask in (lambda: seen.rows([0, 31], 0), lambda: seen.rows([-1], 0), lambda: seen.picture_map(0, 31)):
+        with pytest.raises(ShapeError, match=r"no query (31|-1): here are queries 0 to 30"):
+            ask()
 
 
 @pytest.mark.parametrize("name", ["bert-tiny", "gpt-tiny", "llama-tiny", "vit-tiny-patch16-224"])

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,6 @@ MAKE = {
     "llama": MODELS["llama"],
     "vit": vit_folder,
 }
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> dict[str, Path]:
-    places = {name: tmp_path_factory.mktemp("made") / name for name in MAKE}
-    for name, make in MAKE.items():
-        make(places[name])
-    return places
 
 
 def test_ids_of_another_vocabulary_are_named(made):

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.tiny import difference
+from ops.squares import Largest
 from qkv.base.errors import ConfigError, ShapeError, UnsupportedError
 from qkv.ops import facts, tiles
 from qkv.ops.attend import attend_weights
@@ -201,21 +201,6 @@ def test_scores_far_from_zero_lose_nothing():
     lifted = Scored(torch.cat((call.q, call.q.new_full((2, 4, 300, 1), 30.0)), -1),
                     torch.cat((call.k, call.k.new_full((2, 2, 300, 1), 30.0)), -1), scale=8**-0.5)  # fmt: skip
     assert difference(facts.entropy(lifted), facts.entropy(call)) <= 1e-12
-
-
-class Largest(TorchDispatchMode):
-    """Remembers the second longest axis of every tensor that is made."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.second = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for x in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(x, Tensor) and x.dim() > 1:
-                self.second = max(self.second, sorted(x.shape)[-2])
-        return out
 
 
 @pytest.mark.parametrize("kind", ["plain", "causal", "keys"])

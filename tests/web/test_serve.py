@@ -1,13 +1,16 @@
 """A server from its start to Ctrl-C."""
 
+import asyncio
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import webbrowser
+from contextlib import closing
 
 import pytest
 
@@ -76,6 +79,25 @@ def test_the_browser_is_opened_when_asked(monkeypatch):
     assert opened == [server.address]
     with socket.create_server(("127.0.0.1", server.port)):
         pass  # the port is free again
+
+
+def test_it_runs_where_a_loop_runs_already_as_in_a_notebook():
+    server = Server(make_session(), PAGE)
+    answers = []
+
+    def visit():
+        answers.append(parse(exchange(server, request(server))).status)
+        os.kill(os.getpid(), signal.SIGINT)  # the cell is interrupted
+
+    async def cell():
+        visitor = threading.Thread(target=visit)
+        visitor.start()
+        server.run()
+        visitor.join()
+
+    with closing(asyncio.new_event_loop()) as loop:  # `asyncio.run` would take the signal for itself
+        loop.run_until_complete(cell())
+    assert answers == [200]
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "in a run of a minute"])

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from qkv.base.errors import ConfigError, UnsupportedError
-from qkv.inside.seats import find_seats, net_of
+from qkv.inside.seats import find_seats, hooked
 from qkv.nn.scores import Weigh
 from qkv.nn.where import Where
 from qkv.ops.masks import causal_mask
@@ -20,13 +20,12 @@ def hide_tokens(model: Any, places: Sequence[int], stream: str | None = None) ->
     """Hide these places of a stream, that of the first map's keys unless given, in every pass inside the `with` block.
 
     The residual stream still carries a hidden token to its own output. Where all that a query could see is hidden, it
-    gathers zeros. Raises ConfigError for a place below 0, UnsupportedError for windows and ragged batches.
+    gathers zeros. Raises ConfigError for a place that a pass has not, UnsupportedError for windows and ragged batches.
+    Of a decode that goes on, places may be named before they are written.
     """
-    if net_of(model).training:
-        raise UnsupportedError("Tokens are not hidden from nets while they are trained: call net.eval() first.")
     seats = find_seats(model)
     stream = stream or (seats[0].spec.key_stream if seats else None)
-    chosen = [seat for seat in seats if seat.spec.key_stream == stream]
+    chosen = [seat for seat in seats if seat.spec.key_stream == stream] if places else []
     if any(seat.spec.window for seat in chosen):
         raise UnsupportedError("Windows move over the picture: its places cannot be hidden.")
 
@@ -36,21 +35,17 @@ def hide_tokens(model: Any, places: Sequence[int], stream: str | None = None) ->
             seen = _seen(places, scores.size(-1), scores.device)[None]
             return scores, values, seen if not rest or rest[0] is None else rest[0] & seen
         q, k, v, where = inputs
-        return q, k, v, _narrow(where, q.size(2), _seen(places, k.size(2), k.device))
+        seen = _seen(places, k.size(2), k.device, grows=where.at is not None)
+        return q, k, v, _narrow(where, q.size(2), seen)
 
-    handles = [seat.module.register_forward_pre_hook(hook) for seat in chosen] if places else []
-    try:
-        with torch.compiler.set_stance("force_eager"):
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with hooked(model, dict.fromkeys(chosen, hook), before=True):
+        yield
 
 
-def _seen(places: Sequence[int], n: int, device: torch.device) -> Bool[Tensor, "1 s"]:
-    """Return which keys may be seen; of a decode that has just begun, the last are not there yet."""
-    if wrong := [place for place in places if place < 0]:
-        raise ConfigError(f"Tokens are numbered from 0; there is no token {wrong[0]}.")
+def _seen(places: Sequence[int], n: int, device: torch.device, *, grows: bool = False) -> Bool[Tensor, "1 s"]:
+    """Return which keys may be seen; grows: there will be more of them."""
+    if wrong := [place for place in places if place < 0 or (place >= n and not grows)]:
+        raise ConfigError(f"There is no token {wrong[0]} to hide: here are tokens 0 to {n - 1}.")
     seen = torch.ones(1, n, dtype=torch.bool, device=device)
     seen[:, [place for place in places if place < n]] = False
     return seen

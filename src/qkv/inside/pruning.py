@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from qkv.base.errors import ConfigError, ShapeError, UnsupportedError
-from qkv.inside.seats import Seat, check_heads, choose_seat, find_seats, net_of
+from qkv.inside.seats import Seat, check_heads, choose_seat, find_seats, is_touched, net_of
 from qkv.models import family_of
 from qkv.models.empty import build_empty
 
@@ -25,7 +25,7 @@ def prune(model: Any, heads: Collection[tuple[int, int]], *, kind: str | None = 
     lost, is saved and loaded by qkv, and is written into public formats with zeros in the gaps (`full_state`): none can
     hold layers of different widths. Raises ConfigError for heads that are not there, or are a layer's last.
     """
-    if any(seat.module._forward_hooks for seat in find_seats(model)):
+    if is_touched(net_of(model)):
         raise UnsupportedError(
             "Heads are removed outside of look and edit_heads: what listens now would be copied, too."
         )

@@ -67,7 +67,7 @@ def record(
     queries, keys and values; unless given, where they are few and the look kept the values.
     """
     by_name = {stream.name: stream for stream in streams}
-    cut_of = dict(zip([spec for spec in seen.maps if spec.window], seen.cuts, strict=True))
+    cut_of = seen.cut_of
     calls = {spec: seen.call(spec.layer, spec.kind, spec.query_stream) for spec in seen.watched}
     whole = [spec for spec in calls if spec not in cut_of or bool((cut_of[spec].places >= 0).all())]
     scored = {spec: call for spec in whole if isinstance(call := calls[spec], Scored)}

@@ -52,14 +52,18 @@ def choose_seat(seats: Sequence[Seat], layer: int, kind: str | None = None, stre
 
 
 @contextmanager
-def hooked(model: Any, hooks: Mapping[Seat, Callable[[nn.Module, tuple[Any, ...], Any], Any]]) -> Iterator[None]:
+def hooked(model: Any, hooks: Mapping[Seat, Callable[..., Any]], *, before: bool = False) -> Iterator[None]:
     """Let hooks hear each call of their seats, (module, inputs, output); what they return takes the output's place.
 
-    Compiled parts run eagerly meanwhile: hooks inside them are ignored in silence.
+    before: they hear it before it runs, (module, inputs), and what they return takes the inputs' place. Compiled parts
+    run eagerly meanwhile: hooks inside them are ignored in silence.
     """
     if net_of(model).training:
         raise UnsupportedError("Nets are not looked into or changed while they are trained: call net.eval() first.")
-    handles = [seat.module.register_forward_hook(hook) for seat, hook in hooks.items()]
+    handles = [
+        (seat.module.register_forward_pre_hook if before else seat.module.register_forward_hook)(hook)
+        for seat, hook in hooks.items()
+    ]
     try:
         with torch.compiler.set_stance("force_eager"):
             yield

@@ -1,11 +1,12 @@
 """What was seen of a run: queries and keys of every map, and whatever is asked of them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from qkv.base.errors import ConfigError, UnsupportedError
@@ -113,11 +114,6 @@ class Seen:
                 found[spec] = facts.summarise(track.run().call(), names)
         return found
 
-    def places(self, layer: int) -> Int[Tensor, "n s"] | None:
-        """Return which place of the picture's map lies at each place of each window, -1 for padding; None without."""
-        windows = self._track(layer, None, None).run().where.windows
-        return None if windows is None else windows.index.where(windows.index < windows.back.numel(), -1)
-
     def picture_map(
         self, layer: int, place: int, *, picture: int = 0, grid: tuple[int, int] | None = None
     ) -> Float[Tensor, "h y x"]:
@@ -127,19 +123,25 @@ class Seen:
         are any. Windows are put back where they were cut; what lies outside the token's own is zero. grid: rows and
         columns of patches, those of a picture as large as the configuration says unless given.
         """
-        track = self._track(layer, None, None)
-        y, x = grid or track.spec.grid or (0, 0)
-        call, places = track.run().call(), self.places(layer)
-        if places is None:
+        track = self._track(layer)
+        call, cut = track.run().call(), self.cut_of.get(track.spec)
+        if cut is None:
+            y, x = grid or track.spec.grid or (0, 0)
             return call.rows(torch.tensor([place], device=call.device))[picture, :, 0, -y * x :].unflatten(-1, (y, x))
-        if not 0 <= place < y * x or y * x != int((places >= 0).sum()):
-            raise ConfigError(f"This layer cuts {int((places >= 0).sum())} places, not {y} x {x}; place is {place}.")
-        window, inside = (places == place).nonzero()[0].tolist()
-        row = call.rows(torch.tensor([inside], device=call.device))[picture * places.size(0) + window, :, 0]
-        there = places[window] >= 0
-        return (
-            row.new_zeros(row.size(0), y * x).index_copy(1, places[window][there], row[:, there]).unflatten(1, (y, x))
-        )
+        if grid not in (None, cut.grid) or not 0 <= place < math.prod(cut.grid):
+            wanted = f"place {place}" if grid in (None, cut.grid) else f"a map of {grid}"
+            raise ConfigError(f"This layer sees a map of {cut.grid} places, in rows and columns; it has not {wanted}.")
+        window, inside = (cut.places == place).nonzero()[0].tolist()
+        at = torch.tensor([inside], device=call.device)
+        row = call.rows(at)[picture * len(cut.places) + window, :, 0].cpu()
+        there = cut.places[window] >= 0
+        shown = row.new_zeros(row.size(0), math.prod(cut.grid))
+        return shown.index_copy(1, cut.places[window][there], row[:, there]).unflatten(1, cut.grid)
+
+    @property
+    def cut_of(self) -> dict[MapSpec, Cut]:
+        """How each windowed map was cut in the one pass that was seen."""
+        return dict(zip([spec for spec in self.maps if spec.window], self.cuts, strict=True))
 
     @property
     def watched(self) -> dict[MapSpec, list[int] | None]:

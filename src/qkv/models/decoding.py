@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from qkv.base.errors import ShapeError, UnsupportedError
 from qkv.models.family import Decoder
 from qkv.nn.block import Block, Stack
-from qkv.nn.cache import BlockCache, KeyValue, kept_as, pick
+from qkv.nn.cache import BlockCache, KeyValue, make_room, pick
 from qkv.nn.heads import LabelHead
 from qkv.nn.linear import Linear
 from qkv.nn.table import TokenTable, check_ids
@@ -194,5 +194,5 @@ def draw_weights(net: TextDecoder) -> None:
 def _make_room(block: Block, x: Tensor, places: int) -> BlockCache:
     """Return an empty cache for the keys and values that a block makes of x."""
     d = block.attention.d_head
-    shape, dtype = (x.size(0), block.attention.sizes[1] // d, places, d), kept_as(x)
-    return BlockCache(KeyValue(x.new_zeros(shape, dtype=dtype), x.new_zeros(shape, dtype=dtype)))
+    like = x.new_empty(x.size(0), block.attention.sizes[1] // d, 0, d)
+    return BlockCache(make_room(KeyValue(like, like), x.size(0), places))

@@ -30,16 +30,16 @@ class BlockCache(NamedTuple):
 
 def make_room(like: KeyValue, rows: int, places: int) -> KeyValue:
     """Return a cache with heads, width and device as `like`, for `rows` sequences of up to `places` tokens."""
-    shape, dtype = (rows, like.k.size(1), places, like.k.size(3)), kept_as(like.k)
+    shape, dtype = (rows, like.k.size(1), places, like.k.size(3)), _kept_as(like.k)
     return KeyValue(like.k.new_zeros(shape, dtype=dtype), like.v.new_zeros(shape, dtype=dtype))
 
 
 def keep(made: KeyValue) -> KeyValue:
     """Return keys and values that were made at once, as a cache keeps them."""
-    return KeyValue(made.k.to(kept_as(made.k)), made.v.to(kept_as(made.v)))
+    return KeyValue(made.k.to(_kept_as(made.k)), made.v.to(_kept_as(made.v)))
 
 
-def kept_as(x: Tensor) -> torch.dtype:
+def _kept_as(x: Tensor) -> torch.dtype:
     """Return the type that a cache keeps what is made of x in."""
     return torch.float32 if x.is_cpu and x.dtype == torch.bfloat16 else x.dtype
 

@@ -73,13 +73,15 @@ class Call:
         return out
 
     def rows(self, at: Int[Tensor, "n"]) -> Float[Tensor, "b h n s"]:
-        """Return the weights of the chosen queries."""
+        """Return the weights of the chosen queries; ShapeError for one that is not there."""
+        if wrong := [place for place in at.tolist() if not 0 <= place < self.n_queries]:
+            raise ShapeError(f"There is no query {wrong[0]}: here are queries 0 to {self.n_queries - 1}.")
         return self.take(at).weights()
 
     def tiles(self, size: int = ROWS) -> Iterator[tuple[int, Float[Tensor, "b h n s"]]]:
         """Return the weights of at most `size` queries at a time, each with the number of the first of them."""
         for part in torch.arange(self.n_queries, device=self.device).split(size):
-            yield int(part[0]), self.rows(part)
+            yield int(part[0]), self.take(part).weights()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import torch
 
-from qkv.base import files
 from qkv.base.errors import ConfigError
 from qkv.data.pairs import Pair, token_links
 from qkv.data.translation import Splits
 from qkv.evaluation.translation import Report, Translated, score_translations
 from qkv.inside.figures import Alignment, draw_alignments
-from qkv.inside.page import make_page
+from qkv.inside.page import Page
 from qkv.model import Translator
 from qkv.model.explain import explain
 from qkv.text.tokenizer import Tokenizer
@@ -109,7 +108,7 @@ def demo(
         for name, model in models.items()
     }
     for page, trace in pages.items():
-        files.write_text(page, make_page(trace.to_bytes(), title=trace.title))
+        Page(trace.to_bytes(), trace.title).save(page)
     return Demo(
         contestants=tuple(entry.contestant for entry in entries.values()),
         samples=_samples(splits.test, {name: entry.outputs for name, entry in entries.items()}),

@@ -8,10 +8,9 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from qkv.base import files
 from qkv.base.errors import ConfigError, UnsupportedError, nearest
 from qkv.inside.hiding import hide_tokens
-from qkv.inside.page import make_page, serve_page
+from qkv.inside.page import Page, serve_page
 from qkv.inside.surgery import edit_heads
 from qkv.inside.trace import KEY, Trace
 from qkv.model import Model, Viewer
@@ -92,7 +91,7 @@ def _switch_off(look: Any, model: Model, given: Any, *, off: Any, hidden: Sequen
 
 def _save(trace: Trace, path: Path) -> Explored:
     if path.suffix == ".html":
-        files.write_text(path, make_page(trace.to_bytes(), title=trace.title))
+        Page(trace.to_bytes(), trace.title).save(path)
     else:
         trace.write(path)
     return Explored(trace.title, trace, path=path)

@@ -83,8 +83,9 @@ def _open_transformers(folder: Path, config: Mapping[str, Any]) -> Run:
     net = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
     def run(given: Mapping[str, Tensor]) -> tuple[list[Tensor], Tensor]:
-        if net.config.model_type == "swin":  # it tells the states of stages alone
-            blocks = [block for stage in net.base_model.encoder.layers for block in stage.blocks]
+        stages = getattr(getattr(net.base_model, "encoder", None), "layers", [])
+        blocks = [block for stage in stages for block in getattr(stage, "blocks", [])]
+        if blocks:  # nets in stages tell the states of those alone
             states, out = watch(blocks, lambda: net(**given))
         else:
             out = net(**given, output_hidden_states=True)

@@ -1,9 +1,11 @@
 """Open the explorer's server on this machine, for this user, until Ctrl-C."""
 
+import asyncio
 import errno
 import secrets
 import socket
 import webbrowser
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -42,7 +44,7 @@ class Server:
         return f"http://{LOOPBACK}:{self.port}/#token={self.token}"
 
     def run(self, *, open_browser: bool = False) -> None:
-        """Serve until Ctrl-C or `stop`.
+        """Serve until Ctrl-C or `stop`; in a notebook, until its cell is interrupted.
 
         open_browser: the address, token and all, is then an argument of the browser's process, which other users of a
         shared machine may see while it starts.
@@ -51,10 +53,22 @@ class Server:
             webbrowser.open(self.address)
         try:
             with suppress(KeyboardInterrupt):
-                self._server.run(sockets=[self._socket])
+                self._serve()
         finally:
             self._socket.close()
             self._session.line.close()
+
+    def _serve(self) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._server.run(sockets=[self._socket])
+        # A notebook runs a loop already, and a thread can run one only.
+        with ThreadPoolExecutor(1) as beside:
+            try:
+                beside.submit(self._server.run, sockets=[self._socket]).result()
+            finally:
+                self.stop()
 
     def stop(self) -> None:
         """Let `run`, in another thread, come to its end."""
