@@ -21,14 +21,18 @@ Work = Callable[[Any], Any]
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_MMAP_THRESHOLD_": str(1 << 40)}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Contender:
-    """One row of a result. make(**options) runs in the contender's process and returns the function that does a job."""
+    """One row of a result. make(**options) runs in the contender's process and returns the function that does a job.
+
+    keeps_memory: whether its process is told to keep what it frees; else it behaves as on any machine.
+    """
 
     name: str
     make: Callable[..., Work]
     options: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    keeps_memory: bool = True
 
 
 @dataclass
@@ -84,7 +88,9 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, far = context.Pipe()
         self.process = context.Process(target=_serve, args=(far, contender, threads), daemon=True)
-        settings = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", **KEEP_MEMORY, **contender.env}
+        settings = {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1", **contender.env}
+        if contender.keeps_memory:
+            settings |= KEEP_MEMORY
         before = {key: os.environ.get(key) for key in settings}
         os.environ.update(settings)
         self.process.start()

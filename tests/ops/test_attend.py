@@ -4,8 +4,11 @@ from typing import Any
 import pytest
 import torch
 
+from models.tiny import difference
 from qkv.base.errors import ShapeError
 from qkv.ops.attend import attend, attend_weights, mix
+from qkv.ops.attend_long import attend_long, is_long
+from qkv.ops.linear import HAS_ONEDNN
 from qkv.ops.masks import causal_mask
 
 B, H, T, S, D, E = 2, 4, 3, 5, 8, 6
@@ -152,3 +155,25 @@ def test_products_grow_with_width_and_the_scale_keeps_the_softmax_soft():
     assert slopes[0] > 5 * slopes[1]
     heads = attend_weights(q[None, None], k[None, None], k[None, None])[1][0, 0]
     torch.testing.assert_close(heads, scaled.softmax(-1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("g", [4, 2])
+@pytest.mark.parametrize("n", [512, 700])
+def test_long_inputs_are_attended_by_tiles_with_equal_results(n, g, causal):
+    q, k, v = (torch.randn(2, n, heads, 16).transpose(1, 2) for heads in (4, g, g))
+    assert is_long(q, k, v) == HAS_ONEDNN
+    given = {"causal": causal, "scale": 0.7}
+    assert difference(attend_long(q, k, v, causal=causal, scale=0.7), attend_weights(q, k, v, **given)[0]) <= 2e-6
+    assert difference(attend(q, k, v, **given), attend_weights(q, k, v, **given)[0]) <= 2e-6
+
+
+def test_tiles_are_for_long_inputs_in_float32_that_teach_nothing():
+    q = torch.randn(1, 4, 512, 16)
+    assert not any(is_long(x, x, x) for x in (q[:, :, 1:], q.double(), q.bfloat16(), q.to("meta")))
+    learning = q.clone().requires_grad_()
+    assert not is_long(q, q, learning)
+    with torch.no_grad():
+        assert is_long(q, q, learning) == HAS_ONEDNN
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not is_long(q, q, q)

@@ -1,12 +1,24 @@
 """Traces written by hand, byte by byte as docs/trace.md says, so that the page is tested against the format itself."""
 
+import base64
+import io
 import json
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from safetensors.numpy import save
 
 Arrays = dict[str, np.ndarray]
+HOSTILE = ["</script>", "<img src=x onerror=alert(1)>", "مرحبا", "😀", "\u200b", "", "\n", "{@html x}", "a" * 300]
+STEPS = [
+    {"token": token, "id": i, "top": [[token, 0.5], ["dog", 0.25], ["cow", 0.125]]}
+    for i, token in enumerate(["sat", "down"])
+]
+WRITTEN = [
+    {"kind": "steps", "first": 3, "steps": STEPS},
+    {"kind": "beams", "hypotheses": [{"text": "sat down", "score": -0.7, "tokens": ["sat", "down"]}]},
+]
 
 
 def text(name: str, tokens: list[str], special: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -125,3 +137,29 @@ def translation(*, depths: tuple[int, int] = (3, 1), gold: bool = True) -> bytes
         maps.append(one_map(f"x{i}", weights_of(4, 3, 5, seed=7 + i), query="target", key="source", layer=i))
     links = [{"query": "target", "key": "source", "links": [[0, 0], [1, 1]]}] if gold else []
     return trace([source, target], maps, gold=links)
+
+
+def written() -> bytes:
+    """Return the trace of a decoder that wrote "sat down" after four tokens."""
+    made = sentence(["a", "cat", "that", "sat", "down", "."], causal=True, outputs=WRITTEN)
+    return made.replace(b'"generated\\": null', b'"generated\\": 3   ')
+
+
+def picture(rows: int = 3, columns: int = 5, *, prefix: tuple[str, ...] = ("[CLS]",), windows: bool = False) -> bytes:
+    """Return the trace of a picture that is wider than high; `windows`: shifted by one, two columns wide."""
+    png = io.BytesIO()
+    Image.fromarray(np.arange(rows * columns, dtype=np.uint8).reshape(rows, columns) * 9).save(png, "PNG")
+    stream = {
+        "name": "picture", "kind": "picture", "grid": [rows, columns], "prefix": list(prefix), "size": [rows, columns],
+        "image": "data:image/png;base64," + base64.b64encode(png.getvalue()).decode(),
+    }  # fmt: skip
+    n = rows * columns + len(prefix)
+    if not windows:
+        return trace([stream], [one_map("0", weights_of(2, n, n, seed=3), query="picture", key="picture")])
+    places = np.roll(np.arange(n).reshape(rows, columns), -1, 1).reshape(rows, -1, 2).reshape(-1, 2).astype(np.int32)
+    inside = weights_of(2, len(places) * 2, 2, seed=4).reshape(2, len(places), 2, 2)
+    kept, arrays = one_map("0", np.full((2, n, n), 1 / n, np.float32), query="picture", key="picture")
+    arrays |= {"0.places": places, "0.rowmax": inside.max(-1).astype(np.float16)}
+    arrays["0.weights"] = np.round(inside / inside.max(-1, keepdims=True) * 255).astype(np.uint8)
+    more = {"store": "windows", "window": [1, 2], "shift": [0, 1], "grid": [rows, columns]}
+    return trace([stream], [(kept | more, arrays)])

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from page.specimen import long_map, one_map, sentence, text, trace, translation, weights_of
+from page.saving import save
+from page.specimen import HOSTILE, long_map, one_map, sentence, text, trace, translation, weights_of
 from qkv.inside.page import BUILT, frame, make_page
-
-HOSTILE = ["</script>", "<img src=x onerror=alert(1)>", "مرحبا", "😀", "\u200b", "", "\n", "{@html x}", "a" * 300]
 
 
 def reading(page):
@@ -99,10 +98,8 @@ def test_nonsense_in_the_link_is_left_aside(show):
 
 def test_hidden_special_tokens_leave_rows_that_sum_to_one(show):
     page = show(sentence(), "view=matrix&o.special=1&map=0&head=0")
-    with page.expect_download() as waiting:
-        page.get_by_text("Save", exact=True).click()
-        page.get_by_role("button", name="Numbers as CSV").click()
-    lines = waiting.value.path().read_text("utf-8").splitlines()
+    saved = save(page, "Numbers as CSV")
+    lines = saved.read_text("utf-8").splitlines()
     assert lines[0] == '"","the","cat","sat","down"'
     for line in lines[1:]:
         assert sum(map(float, line.split(",")[1:])) == pytest.approx(1, abs=1e-3)
@@ -112,34 +109,11 @@ def test_hidden_special_tokens_leave_rows_that_sum_to_one(show):
 def test_the_numbers_that_leave_the_page_are_those_of_the_trace(show):
     weights = weights_of(2, 6, 6, seed=1)
     page = show(sentence(), "view=matrix&map=1&head=1")
-    with page.expect_download() as waiting:
-        page.get_by_text("Save", exact=True).click()
-        page.get_by_role("button", name="Numbers as JSON").click()
-    told = json.loads(waiting.value.path().read_text("utf-8"))
+    saved = save(page, "Numbers as JSON")
+    told = json.loads(saved.read_text("utf-8"))
     values = np.array([row[1:] for row in told["rows"]], np.float32)
     assert np.all(np.abs(values - weights[1]) <= weights[1].max(-1, keepdims=True) / 255 + 1e-3)
     assert told["map"]["layer"] == 1 and told["head"] == 1
-
-
-@pytest.mark.parametrize(("button", "starts"), [("Figure as PNG", b"\x89PNG"), ("Figure as SVG", b"<svg xmlns")])
-def test_figures_are_saved(show, button, starts):
-    page = show(sentence(HOSTILE), "view=matrix")
-    with page.expect_download() as waiting:
-        page.get_by_text("Save", exact=True).click()
-        page.get_by_role("button", name=button).click()
-    data = waiting.value.path().read_bytes()
-    assert data.startswith(starts) and len(data) > 1000
-    assert b"<img" not in data and b"</script" not in data
-
-
-def test_the_overview_is_saved_as_a_figure(show):
-    page = show(sentence(heads=3, layers=2), "view=overview")
-    page.locator(".heads button").nth(5).wait_for()
-    with page.expect_download() as waiting:
-        page.get_by_text("Save", exact=True).click()
-        page.get_by_role("button", name="Figure as SVG").click()
-    drawn = waiting.value.path().read_text("utf-8")
-    assert drawn.count("<image ") == 6 and ">1·2</text>" in drawn
 
 
 def test_hostile_tokens_stay_text(show):

@@ -1,26 +1,25 @@
 """The views of the page: what each says of a trace, with the pointer and with the keyboard alone."""
 
-import base64
-import io
 import re
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import expect
 
-from page.specimen import long_map, one_map, sentence, text, trace, translation, weights_of
+from page.specimen import (
+    HOSTILE,
+    WRITTEN,
+    long_map,
+    one_map,
+    picture,
+    sentence,
+    text,
+    trace,
+    translation,
+    weights_of,
+    written,
+)
 from qkv.inside.page import serve_page
-
-HOSTILE = ["</script>", "<img src=x onerror=alert(1)>", "مرحبا", "😀", "\u200b", "", "\n", "{@html x}", "a" * 300]
-STEPS = [
-    {"token": token, "id": i, "top": [[token, 0.5], ["dog", 0.25], ["cow", 0.125]]}
-    for i, token in enumerate(["sat", "down"])
-]
-WRITTEN = [
-    {"kind": "steps", "first": 3, "steps": STEPS},
-    {"kind": "beams", "hypotheses": [{"text": "sat down", "score": -0.7, "tokens": ["sat", "down"]}]},
-]
 
 
 def told(page):
@@ -30,26 +29,6 @@ def told(page):
 
 def tokens(page):
     return page.locator("[role=listbox]").first.locator("[role=option]")
-
-
-def picture(rows=3, columns=5, *, prefix=("[CLS]",), windows=False):
-    """Return the trace of a picture that is wider than high; `windows`: shifted by one, two columns wide."""
-    png = io.BytesIO()
-    Image.fromarray(np.arange(rows * columns, dtype=np.uint8).reshape(rows, columns) * 9).save(png, "PNG")
-    stream = {
-        "name": "picture", "kind": "picture", "grid": [rows, columns], "prefix": list(prefix), "size": [rows, columns],
-        "image": "data:image/png;base64," + base64.b64encode(png.getvalue()).decode(),
-    }  # fmt: skip
-    n = rows * columns + len(prefix)
-    if not windows:
-        return trace([stream], [one_map("0", weights_of(2, n, n, seed=3), query="picture", key="picture")])
-    places = np.roll(np.arange(n).reshape(rows, columns), -1, 1).reshape(rows, -1, 2).reshape(-1, 2).astype(np.int32)
-    inside = weights_of(2, len(places) * 2, 2, seed=4).reshape(2, len(places), 2, 2)
-    kept, arrays = one_map("0", np.full((2, n, n), 1 / n, np.float32), query="picture", key="picture")
-    arrays |= {"0.places": places, "0.rowmax": inside.max(-1).astype(np.float16)}
-    arrays["0.weights"] = np.round(inside / inside.max(-1, keepdims=True) * 255).astype(np.uint8)
-    more = {"store": "windows", "window": [1, 2], "shift": [0, 1], "grid": [rows, columns]}
-    return trace([stream], [(kept | more, arrays)])
 
 
 def worked(*, bias=False):
@@ -219,9 +198,7 @@ def test_a_trace_without_queries_says_how_to_get_them(show):
 
 def test_writing_is_gone_through_step_by_step(show):
     weights = weights_of(2, 6, 6, seed=1, causal=True)
-    made = sentence(["a", "cat", "that", "sat", "down", "."], causal=True, outputs=WRITTEN)
-    made = made.replace(b'"generated\\": null', b'"generated\\": 3   ')
-    page = show(made, "view=generate&map=1&head=1")
+    page = show(written(), "view=generate&map=1&head=1")
     panel = page.get_by_role("tabpanel")
     expect(panel).to_contain_text(re.compile("Step 1 of 2: “.sat"))
     expect(page.locator("tr.taken")).to_contain_text("50 %")

@@ -1,6 +1,7 @@
 /** A picture, lit where attention goes, and the same weights as colours beside it. */
 
 import { colour } from "./colour";
+import type { Ink } from "./matrix_figure";
 import { canvasPen, font, picture } from "./paint";
 import type { Pen } from "./pen";
 import type { MapInfo, Trace } from "./trace";
@@ -38,20 +39,19 @@ export function paintColours(pen: Pen, lit: Lit): void {
 }
 
 /** Both, side by side, with a title: what is saved as PNG or SVG. */
-export function pictureFigure(lit: Lit, title: string): { width: number; height: number; paint: (pen: Pen) => void } {
-  const bright = { ...lit, dark: false };
+export function pictureFigure(lit: Lit, title: string, ink: Ink): { width: number; height: number; paint: (pen: Pen) => void } {
   return {
     width: lit.width * 2 + 36,
     height: lit.height + 50,
     paint(pen) {
       pen.font = font(14);
-      pen.fillStyle = "#1d2129";
+      pen.fillStyle = ink.ink;
       pen.fillText(title, 12, 24);
       pen.save();
       pen.translate(12, 38);
-      paintLit(pen, bright);
+      paintLit(pen, lit);
       pen.translate(lit.width + 12, 0);
-      paintColours(pen, bright);
+      paintColours(pen, lit);
       pen.restore();
     },
   };

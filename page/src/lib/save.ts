@@ -6,7 +6,7 @@ import { toSvg } from "./svg";
 import type { MapInfo, Trace } from "./trace";
 
 type Figure = NonNullable<Offer["figure"]>;
-type Table = ReturnType<NonNullable<Offer["table"]>>;
+export type Table = ReturnType<NonNullable<Offer["table"]>>;
 
 /** Give the reader a file. */
 export function download(name: string, content: Blob | string, type = "text/plain"): void {

@@ -1,6 +1,7 @@
 /** The sentence as it stands on the screen, for PNG and SVG. */
 
 import { colour, inkOn } from "./colour";
+import type { Ink } from "./matrix_figure";
 import { font } from "./paint";
 import type { Pen } from "./pen";
 
@@ -12,6 +13,8 @@ export function sentenceFigure(
   top: number,
   bars: { colour: string; row: Float32Array }[],
   chosen: number | null,
+  dark: boolean,
+  ink: Ink,
 ): { width: number; height: number; paint: (pen: Pen) => void } {
   return {
     get width() {
@@ -21,7 +24,7 @@ export function sentenceFigure(
       return line.scrollHeight + 40;
     },
     paint(pen) {
-      pen.fillStyle = "#1d2129";
+      pen.fillStyle = ink.ink;
       pen.font = font(14);
       pen.fillText(title, 8, 20);
       const tokens = line.children as HTMLCollectionOf<HTMLElement>;
@@ -29,17 +32,17 @@ export function sentenceFigure(
         const { offsetLeft, offsetTop, offsetWidth: width, offsetHeight: height, textContent } = tokens[i];
         const [x, y] = [offsetLeft - line.offsetLeft, offsetTop - line.offsetTop + 36];
         const share = (weights[i] / top || 0) * (bars.length ? 0.4 : 1);
-        pen.fillStyle = colour(share, false);
+        pen.fillStyle = colour(share, dark);
         if (share > 0.004) pen.fillRect(x, y, width, height);
         bars.forEach(({ colour, row }, b) => {
           const tall = (row[i] / top) * 16;
           pen.fillStyle = colour;
           pen.fillRect(x + (b * width) / bars.length, y + height - tall, width / bars.length, tall);
         });
-        pen.strokeStyle = "#c2590a";
+        pen.strokeStyle = ink.gold;
         pen.lineWidth = 2;
         if (i === chosen) pen.strokeRect(x, y, width, height);
-        pen.fillStyle = inkOn(share, false);
+        pen.fillStyle = inkOn(share, dark);
         pen.textAlign = "center";
         pen.fillText(textContent ?? "", x + width / 2, y + 20);
         pen.textAlign = "start";

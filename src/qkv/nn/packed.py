@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from qkv.base.errors import ConfigError, UnsupportedError
-from qkv.nn.linear import HAS_ONEDNN
 from qkv.nn.table import TokenTable
+from qkv.ops.linear import HAS_ONEDNN
 
 Net = TypeVar("Net", bound=nn.Module)
 

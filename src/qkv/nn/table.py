@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from qkv.base.errors import ShapeError
-from qkv.nn.linear import linear
+from qkv.ops.linear import linear
 
 
 class TokenTable(nn.Embedding):

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from qkv.base.errors import ShapeError
+from qkv.ops.attend_long import attend_long, is_long
 from qkv.ops.masks import additive, causal_mask
 
 
@@ -24,13 +25,15 @@ def attend(
     scale: float | None = None,
     dropout: float = 0.0,
 ) -> Float[Tensor, "b h t e"]:
-    """Return softmax(q kᵀ · scale + bias) v with the fused kernel.
+    """Return softmax(q kᵀ · scale + bias) v with the fused kernel, or by tiles where those are faster.
 
     mask: True = may look; a row that may look nowhere gives zeros. bias: added to the scores, any mask already inside
     it as -inf. Give one of the two, not both: joining them is the caller's, once per pass. causal: query i sees keys
     0..i; it wants equally many queries and keys. scale: 1/sqrt(d) unless given. dropout: probability, training only.
     """
     _check(q, k, mask, bias, causal)
+    if mask is None and bias is None and not dropout and is_long(q, k, v):
+        return attend_long(q, k, v, causal=causal, scale=scale)
     grouped = q.size(1) != k.size(1)
     return F.scaled_dot_product_attention(
         q, k, v, mask if bias is None else bias, dropout, causal, scale=scale, enable_gqa=grouped

@@ -174,7 +174,9 @@ def _largest(x: Float[Tensor, "b h t s"], k: int) -> tuple[Float[Tensor, "b h t 
     groups = flat[:, : n * GROUP].unflatten(1, (n, GROUP))
     best = groups.amax(-1).topk(k, -1, sorted=False).indices
     found = groups[torch.arange(flat.size(0), device=x.device)[:, None], best].flatten(1)
-    values, at = torch.cat((found, flat[:, n * GROUP :]), 1).topk(k, -1)
+    if n * GROUP < s:
+        found = torch.cat((found, flat[:, n * GROUP :]), 1)
+    values, at = found.topk(k, -1)
     group = best.gather(1, (at // GROUP).clamp(max=k - 1))
     at = torch.where(at < k * GROUP, group * GROUP + at % GROUP, at + (n - k) * GROUP)
     return values.view(*x.shape[:3], k), at.view(*x.shape[:3], k)

@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from models.tiny import difference
-from qkv.nn import linear as module
-from qkv.nn.linear import HAS_ONEDNN, WORK, Linear, linear
+from qkv.nn.linear import Linear
+from qkv.ops import linear as module
+from qkv.ops.linear import HAS_ONEDNN, WORK, linear
 
 
 @pytest.fixture
@@ -63,6 +64,7 @@ def test_it_is_used_where_it_pays(calls):
     large = torch.randn(WORK // n, n)
     linear(large.double(), torch.randn(n, n).double())
     linear(large.bfloat16(), torch.randn(n, n).bfloat16())
+    linear(large, torch.randn(n, 2 * n)[:, :n])  # columns of a wider matrix
     linear(large.to("meta"), torch.randn(n, n).to("meta"))
     with torch.autocast("cpu", torch.bfloat16):
         assert linear(large, torch.randn(n, n)).dtype == torch.bfloat16
