@@ -87,7 +87,7 @@ def test_it_runs_where_a_loop_runs_already_as_in_a_notebook():
 
     def visit():
         answers.append(parse(exchange(server, request(server))).status)
-        os.kill(os.getpid(), signal.SIGINT)  # the cell is interrupted
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)  # the cell is interrupted; this thread is told
 
     async def cell():
         visitor = threading.Thread(target=visit)

@@ -5,7 +5,7 @@ import errno
 import secrets
 import socket
 import webbrowser
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
@@ -65,10 +65,13 @@ class Server:
             return self._server.run(sockets=[self._socket])
         # A notebook runs a loop already, and a thread can run one only.
         with ThreadPoolExecutor(1) as beside:
+            running = beside.submit(self._server.run, sockets=[self._socket])
             try:
-                beside.submit(self._server.run, sockets=[self._socket]).result()
+                while not wait([running], timeout=0.1).done:
+                    pass  # an endless wait is not woken by a signal that another thread received
             finally:
                 self.stop()
+        running.result()
 
     def stop(self) -> None:
         """Let `run`, in another thread, come to its end."""
