@@ -260,9 +260,10 @@ def main() -> None:
             tell_memory(report, title, folder, sorted({*several}), options.threads)
     sizes = {"GPT 14M (6 x 384)": SMALL} if options.quick else {"GPT-2 124M": GPT2, "GPT 14M (6 x 384)": SMALL}
     tell_generation(report, sizes, rounds, 16 if options.quick else 128)
+    report.write(quick=options.quick)
     if options.long:
         tell_long(report, 1024 if options.quick else 32_768)
-    report.write(quick=options.quick)
+        report.write(quick=options.quick)
 
 
 def write_bert(folder: Path, n_layers: int, n: int) -> None:

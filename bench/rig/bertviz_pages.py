@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from playwright.sync_api import Page, Route
@@ -32,8 +33,8 @@ def write_pages(folder: Path, layers: Sequence[torch.Tensor], tokens: list[str])
     pages = {}
     for view in (model_view, head_view):
         pages[view.__name__] = folder / f"{view.__name__}.html"
-        html = view(list(layers), tokens, html_action="return").data
-        pages[view.__name__].write_text(f"<!doctype html><meta charset='utf-8'><body>{html}</body>", "utf-8")
+        shown: Any = view(list(layers), tokens, html_action="return")
+        pages[view.__name__].write_text(f"<!doctype html><meta charset='utf-8'><body>{shown.data}</body>", "utf-8")
     return pages
 
 
