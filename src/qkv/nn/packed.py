@@ -48,6 +48,8 @@ def pack(net: Net, dtype: torch.dtype = torch.bfloat16, *, blocks: bool = HAS_ON
                 setattr(module, name, PackedLinear(child.weight, child.bias, blocks))
             elif isinstance(child, nn.Embedding):
                 setattr(module, name, PackedTable(child, blocks))
+            elif isinstance(child, nn.Dropout):
+                setattr(module, name, nn.Identity())  # a small net's step is a good part calls
     return twin
 
 
