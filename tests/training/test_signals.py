@@ -45,6 +45,21 @@ def test_the_first_signal_is_a_request_and_handlers_come_back(number):
     assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == before
 
 
+def test_overlapping_blocks_are_all_asked_and_leave_no_handler_behind():
+    """As trainings that take turns do: zip ends the first before the second."""
+    before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
+    one, two = graceful(), graceful()
+    stops = one.__enter__(), two.__enter__()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert [(stop.requested, stop.signal) for stop in stops] == [(True, "SIGINT")] * 2
+    one.__exit__(None, None, None)
+    with graceful() as third:
+        os.kill(os.getpid(), signal.SIGTERM)  # asked before the second ended: the third can still be asked
+        assert third.requested
+    two.__exit__(None, None, None)
+    assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)] == before
+
+
 def test_handlers_come_back_after_an_error():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ValueError, match="no"), graceful():
