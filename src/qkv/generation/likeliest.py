@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-FEW = 1 << 14  # numbers; up to here one pass for the single largest takes less than half of what chunks do; from 1 << 16 more
+FEW = 1 << 14  # numbers; up to here one pass for the single largest takes less than half of what chunks do
 
 
 def likeliest(
